@@ -1,0 +1,125 @@
+package arch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const module = "github.com/seeother/seeother"
+
+// rule says what one package of ours may import. The standard library is free
+// to all. A package that is in no rule may not exist.
+type rule struct {
+	ours   []string // folders of this module, "." is the root package
+	others []string // import path prefixes of other modules
+}
+
+// leaves import nothing of ours, and everyone may import them but the root
+// package, which stands on the standard library alone.
+var leaves = []string{"internal/durable", "internal/problem", "internal/trust"}
+
+// stores are the adapters behind the store contract.
+var stores = []string{"store/memstore", "store/boltstore"}
+
+// rules is the direction of imports, one line for each package by its folder.
+var rules = map[string]rule{
+	".": {},
+
+	"internal/durable": {others: []string{"golang.org/x/sys/unix"}},
+	"internal/problem": {},
+	"internal/trust":   {},
+	"internal/arch":    {},
+
+	"store":           {ours: leaves},
+	"store/memstore":  {ours: with(leaves, "store")},
+	"store/boltstore": {ours: with(leaves, "store"), others: []string{"go.etcd.io/bbolt"}},
+	"store/storetest": {ours: with(leaves, "store"), others: []string{"pgregory.net/rapid"}},
+	"store/open":      {ours: with(leaves, append([]string{"store"}, stores...)...)},
+
+	"once": {ours: with(leaves, ".", "store"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/sync"}},
+
+	"internal/gateway": {
+		ours:   with(leaves, ".", "once"),
+		others: []string{"golang.org/x/net", "golang.org/x/sync"},
+	},
+	"internal/rollout":    {ours: with(leaves, ".", "store")},
+	"internal/configfile": {ours: []string{"."}, others: []string{"github.com/goccy/go-yaml", "github.com/invopop/jsonschema"}},
+	"internal/admin":      {ours: with(leaves, ".", "once"), others: []string{"github.com/prometheus/client_golang"}},
+	"internal/demo":       {ours: with(leaves, ".")},
+
+	"cmd/seeother": {
+		ours: with(leaves, ".", "once", "store", "store/open", "internal/admin", "internal/configfile",
+			"internal/demo", "internal/gateway", "internal/rollout"),
+		others: []string{"github.com/spf13/cobra", "golang.org/x/sync", "golang.org/x/sys/unix"},
+	},
+
+	"bench/proxy": {},
+}
+
+// Test files may import what their package may, and these.
+var testsMayImport = rule{
+	ours: with(leaves, append([]string{".", "store", "store/storetest"}, stores...)...),
+	others: []string{
+		"github.com/chromedp", "github.com/coder/websocket", "github.com/rogpeppe/go-internal",
+		"golang.org/x", "pgregory.net/rapid",
+	},
+}
+
+// free are folders whose packages only serve tests or readers: they may import
+// anything, and nothing of ours may import them.
+var free = []string{"test", "examples"}
+
+func with(base []string, more ...string) []string {
+	return append(slices.Clone(base), more...)
+}
+
+// check decides whether a file in folder may import path. It knows nothing of
+// the disk: rules come in, an error or nil goes out.
+func check(rules map[string]rule, folder, path string, test bool) error {
+	if isFree(folder) {
+		return nil
+	}
+	r, known := rules[folder]
+	if !known {
+		return fmt.Errorf("package %q is new: add it to rules in internal/arch/rules_test.go and say there what it may import", folder)
+	}
+	if isStandard(path) {
+		return nil
+	}
+	if r.allows(path) || test && (testsMayImport.allows(path) || path == join(folder)) {
+		return nil
+	}
+	if test {
+		return fmt.Errorf("the tests of %q import %q: move what they need, or allow it in internal/arch/rules_test.go", folder, path)
+	}
+	return fmt.Errorf("package %q imports %q, against the direction of the house: pass it in from cmd, or allow it in internal/arch/rules_test.go", folder, path)
+}
+
+func (r rule) allows(path string) bool {
+	if path == module || strings.HasPrefix(path, module+"/") {
+		return slices.ContainsFunc(r.ours, func(folder string) bool { return path == join(folder) })
+	}
+	return slices.ContainsFunc(r.others, func(prefix string) bool {
+		return path == prefix || strings.HasPrefix(path, prefix+"/")
+	})
+}
+
+func isFree(folder string) bool {
+	top, _, _ := strings.Cut(folder, "/")
+	return slices.Contains(free, top)
+}
+
+// isStandard: only the standard library has no dot in its first element. A
+// file that imports nothing, with "" for a path, counts as well.
+func isStandard(path string) bool {
+	top, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(top, ".")
+}
+
+func join(folder string) string {
+	if folder == "." {
+		return module
+	}
+	return module + "/" + folder
+}

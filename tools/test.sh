@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Runs every test that this machine can run, and says at the end what it left
+# out and why. With SEEOTHER_TEST_ALL=1, as in CI, nothing may be left out: the
+# tests fail where they would skip, and one that skips all the same is named
+# here and fails the run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+go=${GO:-go}
+all=${SEEOTHER_TEST_ALL:-}
+events=bin/test.jsonl
+mkdir -p bin
+
+race=(-race)
+if [ "$("$go" env CGO_ENABLED)" != 1 ]; then
+  if [ -n "$all" ]; then
+    echo "test: the race detector needs cgo and a C compiler" >&2
+    exit 1
+  fi
+  race=()
+fi
+
+# -count=1: what a machine has is not among the things by which Go caches results.
+status=0
+"$go" tool -modfile=tools/go.mod gotestsum --format pkgname --format-hide-empty-pkg --jsonfile "$events" -- \
+  ${race[@]+"${race[@]}"} -count=1 -timeout 15m ./... || status=$?
+
+if [ ${#race[@]} -eq 0 ]; then
+  echo "left out: the race detector (it needs cgo and a C compiler)"
+fi
+skipped=$(sed -n '/"Action":"skip"/s/.*"Package":"\([^"]*\)","Test":"\([^"]*\)".*/  \1 \2/p' "$events")
+if [ -n "$skipped" ]; then
+  printf 'left out (the reasons stand above, under "Skipped"):\n%s\n' "$skipped"
+  if [ -n "$all" ] && [ "$status" -eq 0 ]; then
+    echo "test: SEEOTHER_TEST_ALL is set, and these tests were skipped" >&2
+    status=1
+  fi
+elif [ ${#race[@]} -gt 0 ]; then
+  echo "nothing was left out"
+fi
+exit "$status"
