@@ -1,0 +1,46 @@
+package once
+
+import (
+	"context"
+	"sync"
+)
+
+// Attempt is the one start of a guarded request. What carries the request to
+// the app (a proxy's transport, say) reports on it how far the request came;
+// the last word counts, but doubt is never taken back by a later proof.
+// Methods are safe for concurrent use.
+type Attempt struct {
+	mu      sync.Mutex
+	outcome outcome
+	reason  string
+}
+
+type attemptKey struct{}
+
+// AttemptFrom returns the Attempt that ctx belongs to, or nil when the request
+// is not guarded.
+func AttemptFrom(ctx context.Context) *Attempt {
+	a, _ := ctx.Value(attemptKey{}).(*Attempt)
+	return a
+}
+
+// NotApplied says that it is proved that the app did not see the request: no
+// connection could be opened, or not one byte was written.
+func (a *Attempt) NotApplied(reason string) { a.say(outcomeReleased, reason) }
+
+// Doubt says that the app may have seen the request and did not answer whole.
+func (a *Attempt) Doubt(reason string) { a.say(outcomeUncertain, reason) }
+
+func (a *Attempt) say(o outcome, reason string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.outcome != outcomeUncertain {
+		a.outcome, a.reason = o, reason
+	}
+}
+
+func (a *Attempt) said() (outcome, string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.outcome, a.reason
+}

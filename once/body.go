@@ -1,0 +1,129 @@
+package once
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+var errClientGone = errors.New("the client is gone")
+
+// body is a request's body on its way to the app: read whole, or the beginning
+// of one that streams.
+type body struct {
+	head  []byte
+	rest  io.ReadCloser // nil when it was read to its end
+	whole bool          // head is all of it
+	held  int64
+	print *fingerprint // of a body that streams; sum is not taken yet
+	sum   []byte       // of a body that was read whole
+}
+
+// readBody reads up to the buffer. An error means that the client went away or
+// sent too much; nothing has started then.
+func (g *Guard) readBody(r *http.Request, e early) (*body, error) {
+	print := newFingerprint(r, e)
+	b := &body{print: print, rest: r.Body}
+	if r.ContentLength > g.cfg.Buffer {
+		return b, nil
+	}
+	want := r.ContentLength
+	if want < 0 {
+		want = g.cfg.Buffer
+	}
+	if !g.hold(want) {
+		return b, nil // no memory to spare: it streams
+	}
+	b.held = want
+	head, err := io.ReadAll(io.LimitReader(r.Body, want+1))
+	if err != nil {
+		b.close(g)
+		return nil, err
+	}
+	_, _ = print.Write(head)
+	b.head = head
+	if int64(len(head)) <= want {
+		b.sum, b.rest, b.whole = print.sum(), nil, true
+	}
+	return b, nil
+}
+
+// close gives back the memory and ends the hashing. It must be called once.
+func (b *body) close(g *Guard) {
+	g.letGo(b.held)
+	b.held, b.head = 0, nil
+	b.print.Close()
+}
+
+// drain hashes what has not come yet, without keeping it.
+func (b *body) drain() error {
+	if b.rest == nil {
+		return nil
+	}
+	if _, err := io.Copy(b.print, b.rest); err != nil {
+		return err
+	}
+	b.sum, b.rest = b.print.sum(), nil
+	return nil
+}
+
+// sendable reports whether the body can still be sent to the app.
+func (b *body) sendable() bool { return b.whole || b.rest != nil }
+
+// streamed hashes while the app's side reads. A transport may still read when
+// the answer is there already, so it has a lock, and Close does not wait.
+type streamed struct {
+	body   *body
+	ended  func(sum []byte) error // told before the reader learns that this was the end
+	closed atomic.Bool
+
+	mu   sync.Mutex
+	head []byte // hashed already
+	err  error
+}
+
+func (s *streamed) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed.Load():
+		return 0, http.ErrBodyReadAfterClose
+	case s.err != nil:
+		return 0, s.err
+	case len(s.head) > 0:
+		n := copy(p, s.head)
+		s.head = s.head[n:]
+		return n, nil
+	}
+	n, err := s.body.rest.Read(p)
+	_, _ = s.body.print.Write(p[:n])
+	if err == io.EOF {
+		if failed := s.ended(s.body.print.sum()); failed != nil {
+			err = failed
+		}
+	}
+	s.err = err
+	return n, err
+}
+
+// Close stops the reading: what is not hashed by now stays unknown.
+func (s *streamed) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+// end waits for a Read under way. unblock makes the client's connection give
+// up a Read that would wait for more.
+func (s *streamed) end(unblock func()) {
+	s.closed.Store(true)
+	if !s.mu.TryLock() {
+		unblock()
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = http.ErrBodyReadAfterClose
+	}
+}

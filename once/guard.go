@@ -1,0 +1,285 @@
+package once
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/store"
+)
+
+var (
+	// ErrFenced means that a start was overtaken: its record is settled, or
+	// belongs to a later start.
+	ErrFenced = errors.New("this start no longer owns its record")
+	errBusy   = errors.New("too many at one time")
+)
+
+// Guard makes submissions start at most once. It is safe for concurrent use
+// and must be closed.
+type Guard struct {
+	store store.Store
+	cfg   Config
+
+	memory   atomic.Int64 // bytes of bodies and answers held
+	load     load         // who runs and waits
+	doubt    tally        // how many uncertain records each principal has
+	counts   counts
+	stop     context.CancelFunc
+	stopped  sync.WaitGroup
+	mu       sync.Mutex
+	runs     map[*run]struct{}    // starts of this process, for their leases
+	givenUp  map[string]time.Time // owners whose start was never used, since when
+	observed chan struct{}        // bounds the look-ups of the report stage
+}
+
+// New makes a Guard on st. Where st belongs to this process alone, whatever it
+// holds as started was cut off by a crash and becomes uncertain now.
+func New(ctx context.Context, st store.Store, cfg Config) (*Guard, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("once: %w", err)
+	}
+	g := &Guard{
+		store: st, cfg: cfg.withDefaults(),
+		runs: make(map[*run]struct{}), givenUp: make(map[string]time.Time),
+		observed: make(chan struct{}, 64),
+	}
+	if st.Exclusive() {
+		if err := g.recover(ctx); err != nil {
+			return nil, fmt.Errorf("once: records of the last run: %w", err)
+		}
+	}
+	if err := g.recount(ctx); err != nil {
+		return nil, fmt.Errorf("once: uncertain records: %w", err)
+	}
+	background, stop := context.WithCancel(context.Background())
+	g.stop = stop
+	g.stopped.Go(func() { g.every(background, g.cfg.Lease/3, g.extendAll) })
+	g.stopped.Go(func() { g.every(background, g.cfg.Sweep, g.sweep) })
+	return g, nil
+}
+
+// Close ends the Guard's own work and gives up what still runs: those records
+// become uncertain. Stop serving first. The store stays open.
+func (g *Guard) Close(ctx context.Context) error {
+	g.stop()
+	g.stopped.Wait()
+	var errs []error
+	for _, r := range g.running() {
+		if err := r.doubt(ctx, "the gateway stopped while this was running"); err != nil && !errors.Is(err, ErrFenced) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (g *Guard) every(ctx context.Context, d time.Duration, work func(context.Context)) {
+	ticker := time.NewTicker(d)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			work(ctx)
+		}
+	}
+}
+
+func (g *Guard) running() []*run {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := make([]*run, 0, len(g.runs))
+	for r := range g.runs {
+		out = append(out, r)
+	}
+	return out
+}
+
+// hold takes n bytes of the memory that bodies and answers may use, or says
+// that there is not so much.
+func (g *Guard) hold(n int64) bool {
+	if g.memory.Add(n) <= g.cfg.Memory {
+		return true
+	}
+	g.memory.Add(-n)
+	return false
+}
+
+func (g *Guard) letGo(n int64) { g.memory.Add(-n) }
+
+// detached is a context for the store: what the client does must not decide
+// whether a record is written.
+func (g *Guard) detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), g.cfg.StoreTime)
+}
+
+func (g *Guard) observe(ctx context.Context, d seeother.Decision) {
+	d.Policy = "once"
+	d.Time = time.Now()
+	if g.cfg.Observe != nil {
+		g.cfg.Observe(ctx, d)
+	}
+}
+
+// finding is what a request found under its key.
+type finding struct {
+	verdict verdict
+	record  store.Record // not for mayStart
+	entry   entry
+	now     time.Time
+	run     *run // set when this request is the start
+}
+
+// begin starts the key for this request or says what is there instead. fresh
+// is what a new record holds; its owner and generation are set here.
+func (g *Guard) begin(ctx context.Context, id, group string, fresh entry, onUncertain OnUncertain) (finding, error) {
+	ctx, cancel := g.detached(ctx)
+	defer cancel()
+	fresh.Owner = randomOwner()
+	fresh.Generation = 1
+	var version uint64 // 0: there should be none
+	for {
+		fresh.Started = time.Now()
+		reply, err := g.put(ctx, id, version, StateStarted, group, fresh)
+		if err == nil {
+			r := &run{guard: g, id: id, group: group, entry: fresh, version: reply.Version}
+			g.mu.Lock()
+			g.runs[r] = struct{}{}
+			g.mu.Unlock()
+			return finding{verdict: mayStart, entry: fresh, now: reply.now, run: r}, nil
+		}
+		found, err := g.found(err)
+		if err != nil {
+			g.giveUp(fresh.Owner)
+			return finding{}, err
+		}
+		if found.verdict == lost {
+			if found, err = g.expireLease(ctx, found); err != nil {
+				return finding{}, err
+			}
+		}
+		switch {
+		case found.verdict == mayStart:
+		case found.verdict == uncertain && onUncertain == Retry && found.record.State == StateUncertain:
+		default:
+			return found, nil
+		}
+		fresh.Generation = found.entry.Generation + 1
+		version = found.record.Version
+	}
+}
+
+// written is what put returns.
+type written struct {
+	Version uint64
+	now     time.Time
+}
+
+// put writes an entry; version 0 means that there must be no record.
+func (g *Guard) put(ctx context.Context, id string, version uint64, state, group string, e entry) (written, error) {
+	value, err := e.encode()
+	if err != nil {
+		return written{}, err
+	}
+	p := store.Put{State: state, Group: group, Value: value}
+	p.DueIn, p.TTL = g.times(state, e)
+	op := store.PutIfAbsent(Class, id, p)
+	if version != 0 {
+		op = store.PutIfVersion(Class, id, version, p)
+	}
+	reply, err := g.store.Apply(ctx, g.cfg.Tenant, op)
+	if err != nil {
+		return written{}, err
+	}
+	return written{Version: reply.Records[0].Version, now: reply.Now}, nil
+}
+
+// times says when a record is due and when it may be forgotten. What started
+// and what is uncertain is never forgotten by itself.
+func (g *Guard) times(state string, e entry) (due, ttl time.Duration) {
+	switch state {
+	case StateStarted:
+		return g.cfg.Lease, 0
+	case StateCompleted:
+		if e.Result != nil && len(e.Result.Cookies) > 0 && g.cfg.Cookies < g.cfg.Retention {
+			return g.cfg.Cookies, g.cfg.Tombstone
+		}
+		return g.cfg.Retention, g.cfg.Tombstone
+	case StateReleased:
+		return 0, g.cfg.Tombstone
+	}
+	return 0, 0
+}
+
+// found reads a conflict: what is there instead. Other errors are returned.
+func (g *Guard) found(err error) (finding, error) {
+	conflict, ok := errors.AsType[*store.ConflictError](err)
+	if !ok {
+		return finding{}, err
+	}
+	if conflict.Current == nil { // it was forgotten in between
+		return finding{verdict: mayStart, now: conflict.Now}, nil
+	}
+	return g.read(*conflict.Current, conflict.Now)
+}
+
+func (g *Guard) read(rec store.Record, now time.Time) (finding, error) {
+	e, err := decode(rec.Value)
+	if err != nil {
+		return finding{}, fmt.Errorf("record %s: %w", rec.Key, err)
+	}
+	return finding{verdict: arrive(&rec, now, g.wasGivenUp(e.Owner)), record: rec, entry: e, now: now}, nil
+}
+
+// expireLease turns a start whose lease is over into an uncertain one.
+func (g *Guard) expireLease(ctx context.Context, f finding) (finding, error) {
+	e := f.entry
+	e.Reason = "the lease ended and nobody said how it went"
+	e.Ended = f.now
+	_, err := g.put(ctx, f.record.Key, f.record.Version, StateUncertain, f.record.Group, e)
+	if err == nil {
+		g.becameUncertain(ctx, f.record.Key, f.record.Group, e)
+		rec, now, err := g.store.Get(ctx, g.cfg.Tenant, Class, f.record.Key)
+		if err != nil {
+			return finding{}, err
+		}
+		return g.read(rec, now)
+	}
+	again, err := g.found(err)
+	if err == nil && again.verdict == lost { // extended, and over once more
+		again.verdict = running
+	}
+	return again, err
+}
+
+// giveUp remembers that a start whose write may or may not have happened was
+// never used, so that the key is not lost to it. The list is bounded: what is
+// forgotten becomes uncertain when its lease ends.
+func (g *Guard) giveUp(owner string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.givenUp) < g.cfg.MaxActive {
+		g.givenUp[owner] = time.Now()
+	}
+}
+
+func (g *Guard) wasGivenUp(owner string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, ok := g.givenUp[owner]
+	return ok
+}
+
+func (g *Guard) becameUncertain(ctx context.Context, id, group string, e entry) {
+	g.doubt.add(group, 1)
+	g.counts.add("uncertain")
+	g.observe(ctx, seeother.Decision{
+		Action: "uncertain", Route: e.Route, Applied: true, Method: e.Method, Path: e.Path,
+		Reason: e.Reason, Record: id,
+	})
+}

@@ -1,0 +1,98 @@
+package once
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"net/http"
+	"strings"
+
+	"github.com/dunglas/httpsfv"
+)
+
+// DefaultHeader is where a client names its key.
+const DefaultHeader = "Idempotency-Key"
+
+// MaxKey is the longest key, in bytes.
+const MaxKey = 255
+
+var (
+	errNoKey  = errors.New("no key")
+	errBadKey = errors.New("key is malformed")
+)
+
+// clientKey reads the key from a header: a structured-field string (RFC 9651
+// section 3.3.3), or the bare text that most clients send.
+func clientKey(h http.Header, name string) (string, error) {
+	lines := h.Values(name)
+	switch {
+	case len(lines) == 0:
+		return "", errNoKey
+	case len(lines) > 1:
+		return "", fmt.Errorf("%w: %s comes %d times", errBadKey, name, len(lines))
+	}
+	text := strings.Trim(lines[0], " \t")
+	if len(text) > MaxKey+2 { // two quotes
+		return "", fmt.Errorf("%w: it is longer than %d bytes", errBadKey, MaxKey)
+	}
+	key, err := parseKey(text)
+	if err != nil {
+		return "", err
+	}
+	if len(key) > MaxKey {
+		return "", fmt.Errorf("%w: it is longer than %d bytes", errBadKey, MaxKey)
+	}
+	return key, nil
+}
+
+func parseKey(text string) (string, error) {
+	if text == "" || text == `""` {
+		return "", fmt.Errorf("%w: it is empty", errBadKey)
+	}
+	if text[0] == '"' {
+		item, err := httpsfv.UnmarshalItem([]string{text})
+		key, ok := item.Value.(string)
+		if err != nil || !ok {
+			return "", fmt.Errorf("%w: want one quoted string, such as \"8e03978e-40d5\"", errBadKey)
+		}
+		return key, nil
+	}
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`",;\`, c) >= 0 {
+			return "", fmt.Errorf("%w: a key without quotes holds visible ASCII only, and none of \" , ; \\", errBadKey)
+		}
+	}
+	return text, nil
+}
+
+// recordKey is the name of a submission: who, what and where, and the client's
+// own key. Each part is preceded by its length, so that no two different
+// submissions have the same text.
+func recordKey(tenant string, p Principal, method, host, scope, key string) string {
+	h := sha256.New()
+	writeParts(h, tenant, p.Kind, p.Hash, method, strings.ToLower(host), scope, key)
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// HashKey is how a client's key is kept: operators can look for a key that
+// they were told, and the store does not hand keys out.
+func HashKey(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+func writeParts(h hash.Hash, parts ...string) {
+	var size [8]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		h.Write([]byte(part))
+	}
+}
+
+func randomOwner() string { return rand.Text() }

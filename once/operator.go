@@ -1,0 +1,172 @@
+package once
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/store"
+)
+
+var (
+	// ErrNotUncertain means that only an uncertain record can be resolved.
+	ErrNotUncertain = errors.New("only an uncertain record can be resolved")
+	// ErrResolution means that a Resolution says neither completed nor released.
+	ErrResolution = errors.New("want completed or released")
+)
+
+// Summary is a record as an operator sees it: no body, no key, no credential.
+type Summary struct {
+	ID         string    `json:"id"`
+	State      string    `json:"state"`
+	Generation uint64    `json:"generation"`
+	Method     string    `json:"method"`
+	Host       string    `json:"host"`
+	Path       string    `json:"path"`
+	Route      string    `json:"route,omitempty"`
+	Principal  string    `json:"principal"` // its kind
+	KeyHash    string    `json:"keyHash"`   // HashKey of the client's key
+	Reason     string    `json:"reason,omitempty"`
+	Started    time.Time `json:"started"`
+	Ended      time.Time `json:"ended,omitzero"`
+	LeaseEnds  time.Time `json:"leaseEnds,omitzero"` // of a started one
+	Expires    time.Time `json:"expires,omitzero"`   // zero: never by itself
+	Status     int       `json:"status,omitempty"`   // of the answer
+	BodyKept   bool      `json:"bodyKept"`
+	ResolvedBy string    `json:"resolvedBy,omitempty"` // an operator's note
+}
+
+// Query selects records for List.
+type Query struct {
+	State  string // empty: all
+	Key    string // a client's key; empty: all
+	Cursor string
+	Limit  int // 100 where 0; at most store.MaxPage
+}
+
+// Page is one page of a List; Cursor is empty on the last.
+type Page struct {
+	Records []Summary `json:"records"`
+	Cursor  string    `json:"cursor,omitempty"`
+}
+
+// List returns records. With a Key, a page may hold fewer records than the
+// limit, or none, and still not be the last.
+func (g *Guard) List(ctx context.Context, q Query) (Page, error) {
+	if q.Limit <= 0 {
+		q.Limit = 100
+	}
+	found, err := g.store.List(ctx, store.Query{
+		Partition: g.cfg.Tenant, Class: Class, State: q.State, Cursor: q.Cursor, Limit: min(q.Limit, store.MaxPage),
+	})
+	if err != nil {
+		return Page{}, err
+	}
+	page := Page{Records: []Summary{}, Cursor: found.Cursor}
+	for _, rec := range found.Records {
+		s, err := summarize(rec)
+		if err != nil {
+			return Page{}, err
+		}
+		if q.Key == "" || s.KeyHash == HashKey(q.Key) {
+			page.Records = append(page.Records, s)
+		}
+	}
+	return page, nil
+}
+
+// Show returns one record, or store.ErrNotFound.
+func (g *Guard) Show(ctx context.Context, id string) (Summary, error) {
+	rec, _, err := g.store.Get(ctx, g.cfg.Tenant, Class, id)
+	if err != nil {
+		return Summary{}, err
+	}
+	return summarize(rec)
+}
+
+func summarize(rec store.Record) (Summary, error) {
+	e, err := decode(rec.Value)
+	if err != nil {
+		return Summary{}, fmt.Errorf("record %s: %w", rec.Key, err)
+	}
+	s := Summary{
+		ID: rec.Key, State: rec.State, Generation: e.Generation, Method: e.Method, Host: e.Host, Path: e.Path,
+		Route: e.Route, Principal: e.Principal, KeyHash: e.KeyHash, Reason: e.Reason, Started: e.Started,
+		Ended: e.Ended, Expires: rec.Expires, ResolvedBy: e.ResolvedBy,
+	}
+	if rec.State == StateStarted {
+		s.LeaseEnds = rec.Due
+	}
+	if e.Result != nil {
+		s.Status, s.BodyKept = e.Result.Status, e.Result.BodyKept
+	}
+	return s, nil
+}
+
+// Resolution is what an operator found out about an uncertain record.
+type Resolution struct {
+	As   string `json:"as"`             // StateCompleted: it happened; StateReleased: it did not, and may start again
+	Note string `json:"note,omitempty"` // who, and how they know; kept on the record
+}
+
+// maxNote bounds what an operator writes, in bytes.
+const maxNote = 1000
+
+// Resolve ends the doubt about a record. A record resolved as completed has
+// no answer to repeat: its duplicates get 409.
+func (g *Guard) Resolve(ctx context.Context, id string, how Resolution) (Summary, error) {
+	if how.As != StateCompleted && how.As != StateReleased {
+		return Summary{}, fmt.Errorf("resolution %q: %w", how.As, ErrResolution)
+	}
+	rec, now, err := g.store.Get(ctx, g.cfg.Tenant, Class, id)
+	if err != nil {
+		return Summary{}, err
+	}
+	f, err := g.read(rec, now)
+	if err != nil {
+		return Summary{}, err
+	}
+	if rec.State != StateUncertain {
+		return Summary{}, fmt.Errorf("record %s is %s: %w", id, rec.State, ErrNotUncertain)
+	}
+	e := f.entry
+	e.ResolvedBy = how.Note[:min(len(how.Note), maxNote)]
+	if e.ResolvedBy == "" {
+		e.ResolvedBy = "an operator"
+	}
+	if how.As == StateCompleted {
+		e.Result, e.Ended = &result{}, now
+	}
+	if _, err := g.put(ctx, id, rec.Version, how.As, rec.Group, e); err != nil {
+		return Summary{}, err
+	}
+	g.doubt.add(rec.Group, -1)
+	g.counts.add("resolved")
+	g.observe(ctx, seeother.Decision{
+		Action: "resolved", Route: e.Route, Applied: true, Method: e.Method, Path: e.Path,
+		Reason: "an operator resolved it as " + how.As, Record: id,
+	})
+	return g.Show(ctx, id)
+}
+
+// Stats is a picture of the Guard at one moment.
+type Stats struct {
+	Active    int               `json:"active"`    // requests that run or wait
+	Running   int               `json:"running"`   // of them, those that run
+	Uncertain int               `json:"uncertain"` // records that somebody should resolve
+	Memory    int64             `json:"memory"`    // bytes of bodies and answers held
+	Outcomes  map[string]uint64 `json:"outcomes"`  // what happened, by name, since the start
+}
+
+// Stats returns the numbers of this process; Uncertain counts the whole store
+// as of the last sweep.
+func (g *Guard) Stats() Stats {
+	_, active := g.load.get("")
+	_, doubtful := g.doubt.get("")
+	return Stats{
+		Active: active, Running: len(g.running()), Uncertain: doubtful,
+		Memory: g.memory.Load(), Outcomes: g.counts.all(),
+	}
+}

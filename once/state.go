@@ -1,0 +1,143 @@
+package once
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/seeother/seeother/store"
+)
+
+// Class is the class of run-once records in a store.
+const Class = "once"
+
+// The states of a record. Absent, the state before all others, is having no
+// record.
+const (
+	StateStarted   = "started"   // somebody runs it, until the lease ends
+	StateCompleted = "completed" // the app gave a whole answer
+	StateReleased  = "released"  // proved that the app did not run it: it may start again
+	StateUncertain = "uncertain" // nobody knows whether the app ran it
+	StateExpired   = "expired"   // it was completed; the answer is no longer kept
+)
+
+// errRecord means that a stored value is not one that this version wrote.
+var errRecord = errors.New("stored record is not readable")
+
+// entry is what a record's value holds.
+type entry struct {
+	Generation  uint64    `json:"generation"`            // grows with each start of the key
+	Owner       string    `json:"owner"`                 // random, one for each start
+	Early       []byte    `json:"early"`                 // hash of what is known before the body
+	Length      int64     `json:"length"`                // of the body; -1: not comparable
+	Fingerprint []byte    `json:"fingerprint,omitempty"` // empty: pending, the body has not ended yet
+	KeyHash     string    `json:"keyHash"`               // SHA-256 of the client's key alone, to find it by
+	Method      string    `json:"method"`
+	Host        string    `json:"host"`
+	Path        string    `json:"path"`
+	Route       string    `json:"route,omitempty"`
+	Principal   string    `json:"principal"` // its kind
+	Reason      string    `json:"reason,omitempty"`
+	Started     time.Time `json:"started"`
+	Ended       time.Time `json:"ended,omitzero"`
+	ResolvedBy  string    `json:"resolvedBy,omitempty"`
+	Result      *result   `json:"result,omitempty"`
+
+	body []byte // of the result, kept beside the JSON
+}
+
+// result is the app's answer. Set-Cookie stands apart, because it is erased
+// long before the rest.
+type result struct {
+	Status   int         `json:"status"`
+	Header   http.Header `json:"header,omitempty"`
+	Trailer  http.Header `json:"trailer,omitempty"`
+	Cookies  []string    `json:"cookies,omitempty"`
+	BodyKept bool        `json:"bodyKept"`
+	Replay   bool        `json:"replay"` // false: it must not be shown to anybody again
+}
+
+// A value is: one byte of format, the length of the JSON as uvarint, the JSON,
+// the body.
+const valueFormat = 1
+
+func (e entry) encode() ([]byte, error) {
+	meta, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, 1+binary.MaxVarintLen64+len(meta)+len(e.body))
+	out = append(out, valueFormat)
+	out = binary.AppendUvarint(out, uint64(len(meta)))
+	out = append(out, meta...)
+	return append(out, e.body...), nil
+}
+
+func decode(value []byte) (entry, error) {
+	if len(value) == 0 || value[0] != valueFormat {
+		return entry{}, fmt.Errorf("%w: unknown format", errRecord)
+	}
+	size, n := binary.Uvarint(value[1:])
+	if n <= 0 || size > uint64(len(value)-1-n) {
+		return entry{}, fmt.Errorf("%w: cut short", errRecord)
+	}
+	rest := value[1+n:]
+	var e entry
+	if err := json.Unmarshal(rest[:size], &e); err != nil {
+		return entry{}, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	if body := rest[size:]; len(body) > 0 {
+		e.body = body
+	}
+	return e, nil
+}
+
+// verdict is what a request finds when it comes with its key.
+type verdict uint8
+
+const (
+	mayStart  verdict = iota + 1 // no record, or a released one
+	running                      // somebody has it
+	lost                         // somebody had it, and the lease is over: it must become uncertain first
+	completed                    // there is an answer
+	uncertain                    // nobody knows
+	expired                      // there was an answer
+)
+
+// arrive decides what a request finds. rec is nil when there is no record;
+// given up says that the owner is known to have sent nothing to the app.
+func arrive(rec *store.Record, now time.Time, givenUp bool) verdict {
+	if rec == nil {
+		return mayStart
+	}
+	switch rec.State {
+	case StateReleased:
+		return mayStart
+	case StateStarted:
+		if givenUp {
+			return mayStart
+		}
+		if !rec.Due.IsZero() && now.After(rec.Due) {
+			return lost
+		}
+		return running
+	case StateCompleted:
+		return completed
+	case StateExpired:
+		return expired
+	}
+	return uncertain // also a state that a later version wrote: never run on a guess
+}
+
+// finish decides whether the owner of a start may settle the record as it is
+// now. A late owner may settle what became uncertain meanwhile; nobody may
+// touch another start, or what is settled (fencing).
+func finish(state string, e entry, generation uint64, owner string) bool {
+	if e.Generation != generation || e.Owner != owner {
+		return false
+	}
+	return state == StateStarted || state == StateUncertain
+}

@@ -1,0 +1,145 @@
+package once
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seeother/seeother/store"
+)
+
+// upkeepWriters is how many records upkeep writes at one time: enough for a
+// store to sync them together, few enough to leave it to the requests.
+const upkeepWriters = 64
+
+// extendAll renews the leases of all starts of this process. One that cannot
+// be renewed is tried again at the next turn, and after that becomes uncertain.
+func (g *Guard) extendAll(ctx context.Context) {
+	var writers errgroup.Group
+	writers.SetLimit(upkeepWriters)
+	for _, r := range g.running() {
+		writers.Go(func() error {
+			_ = r.extend(ctx) // said above
+			return nil
+		})
+	}
+	_ = writers.Wait()
+}
+
+// sweep turns what is due into what comes next: a start without a lease is
+// uncertain, an answer loses its cookies and, later, everything but the
+// memory that the key was used.
+func (g *Guard) sweep(ctx context.Context) {
+	_ = g.eachDue(ctx, StateStarted, func(f finding) error {
+		_, err := g.expireLease(ctx, f)
+		return err
+	})
+	_ = g.eachDue(ctx, StateCompleted, func(f finding) error { return g.age(ctx, f) })
+	_ = g.recount(ctx)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for owner, since := range g.givenUp {
+		if time.Since(since) > 2*g.cfg.Lease { // its record, if any, is uncertain by now
+			delete(g.givenUp, owner)
+		}
+	}
+}
+
+// age drops from a completed record what its time is over for.
+func (g *Guard) age(ctx context.Context, f finding) error {
+	e, state := f.entry, StateCompleted
+	age := f.now.Sub(e.Ended)
+	if age >= g.cfg.Retention || e.Result == nil {
+		e.Result, e.body, state = nil, nil, StateExpired
+	} else {
+		e.Result.Cookies = nil
+	}
+	value, err := e.encode()
+	if err != nil {
+		return err
+	}
+	p := store.Put{State: state, Group: f.record.Group, Value: value, TTL: max(g.cfg.Tombstone-age, time.Second)}
+	if state == StateCompleted {
+		p.DueIn = max(g.cfg.Retention-age, time.Second)
+	}
+	_, err = g.store.Apply(ctx, g.cfg.Tenant, store.PutIfVersion(Class, f.record.Key, f.record.Version, p))
+	if errors.Is(err, store.ErrConflict) {
+		return nil // somebody else did it
+	}
+	return err
+}
+
+// eachDue calls work for every record of state whose time has come.
+func (g *Guard) eachDue(ctx context.Context, state string, work func(finding) error) error {
+	q := store.Query{Partition: g.cfg.Tenant, Class: Class, State: state, DueBefore: time.Now()}
+	return g.each(ctx, q, func(f finding) error {
+		if f.record.Due.IsZero() || f.now.Before(f.record.Due) {
+			return nil
+		}
+		return work(f)
+	})
+}
+
+// recover makes uncertain whatever was running when the process before ended.
+func (g *Guard) recover(ctx context.Context) error {
+	q := store.Query{Partition: g.cfg.Tenant, Class: Class, State: StateStarted}
+	return g.each(ctx, q, func(f finding) error {
+		e := f.entry
+		e.Reason = "the gateway ended while this was running"
+		e.Ended = f.now
+		_, err := g.put(ctx, f.record.Key, f.record.Version, StateUncertain, f.record.Group, e)
+		return err
+	})
+}
+
+// each lists records page by page and works on many at one time.
+func (g *Guard) each(ctx context.Context, q store.Query, work func(finding) error) error {
+	for {
+		page, err := g.store.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		var writers errgroup.Group
+		writers.SetLimit(upkeepWriters)
+		for _, rec := range page.Records {
+			writers.Go(func() error {
+				f, err := g.read(rec, page.Now)
+				if err != nil {
+					return err
+				}
+				return work(f)
+			})
+		}
+		if err := writers.Wait(); err != nil {
+			return err
+		}
+		if page.Cursor == "" || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		q.Cursor = page.Cursor
+	}
+}
+
+// recount counts the uncertain records anew; other gateways on the same store
+// make some, too.
+func (g *Guard) recount(ctx context.Context) error {
+	groups := make(map[string]int)
+	q := store.Query{Partition: g.cfg.Tenant, Class: Class, State: StateUncertain}
+	for {
+		page, err := g.store.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, rec := range page.Records {
+			groups[rec.Group]++
+		}
+		if page.Cursor == "" {
+			break
+		}
+		q.Cursor = page.Cursor
+	}
+	g.doubt.reset(groups)
+	return nil
+}
