@@ -106,6 +106,10 @@ type Limits struct {
 	Headers Size `yaml:"headers"`
 	// How long a client may take to send its header.
 	ReadHeaderTimeout Duration `yaml:"read_header_timeout"`
+	// How long a client may pause in the middle of its body. 0: for ever.
+	ReadTimeout Duration `yaml:"read_timeout"`
+	// How long a client may take nothing of a large answer. 0: for ever.
+	WriteTimeout Duration `yaml:"write_timeout"`
 	// How long a connection without a request is kept.
 	IdleTimeout Duration `yaml:"idle_timeout"`
 	// How long a stop waits for what is running.
@@ -254,14 +258,17 @@ func Default() File {
 		Listen:  "127.0.0.1:8303",
 		Admin:   Admin{Listen: "127.0.0.1:8304"},
 		Upstream: Upstream{
-			DialTimeout: seconds(10),
-			IdleTimeout: seconds(90),
-			MaxIdle:     512,
+			DialTimeout:     seconds(5),
+			ResponseTimeout: seconds(120),
+			IdleTimeout:     seconds(90),
+			MaxIdle:         512,
 		},
 		Log: Log{Format: "text", Level: "info"},
 		Limits: Limits{
 			Headers:           64 << 10,
 			ReadHeaderTimeout: seconds(10),
+			ReadTimeout:       seconds(60),
+			WriteTimeout:      seconds(60),
 			IdleTimeout:       seconds(120),
 			DrainTimeout:      seconds(30),
 		},

@@ -38,7 +38,7 @@ data: /var/lib/seeother
 store: "memory:"
 log: {format: json, level: debug}
 trust: {proxies: [10.0.0.0/8, "::1"]}
-limits: {body: 10MB, headers: 8KiB, read_header_timeout: 1s, idle_timeout: 2s, drain_timeout: 3s}
+limits: {body: 10MB, headers: 8KiB, read_header_timeout: 1s, read_timeout: 4s, write_timeout: 5s, idle_timeout: 2s, drain_timeout: 3s}
 server_timing: true
 routes: # before the defaults that it inherits
   - name: pay
@@ -88,7 +88,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		"store":       f.Data == "/var/lib/seeother" && f.Store == "memory:",
 		"log":         f.Log == Log{Format: "json", Level: "debug"},
 		"trust":       len(f.Trust.Proxies) == 2 && f.Trust.Proxies[1].String() == "::1/128",
-		"limits":      f.Limits == Limits{Body: 10e6, Headers: 8 << 10, ReadHeaderTimeout: seconds(1), IdleTimeout: seconds(2), DrainTimeout: seconds(3)},
+		"limits":      f.Limits == Limits{Body: 10e6, Headers: 8 << 10, ReadHeaderTimeout: seconds(1), ReadTimeout: seconds(4), WriteTimeout: seconds(5), IdleTimeout: seconds(2), DrainTimeout: seconds(3)},
 		"switches":    f.ServerTiming && f.ReportOnly,
 		"see other":   f.SeeOther == SeeOther{Stage: seeother.Canary(10), CrossOrigin: true, Credentials: true},
 		"once":        f.Once.Stage == seeother.Report && f.Once.Header == "X-Key" && f.Once.Scope == "v2" && f.Once.OnUncertain == "retry" && f.Once.Tombstone == Duration(60*24*time.Hour),
