@@ -1,0 +1,76 @@
+package rollout
+
+import (
+	"maps"
+
+	"github.com/seeother/seeother"
+)
+
+// Stages are stages by the name of their policy: "see-other", "once",
+// "see-other ROUTE", "once ROUTE".
+type Stages map[string]seeother.Stage
+
+// memory is what is remembered of one policy.
+type memory struct {
+	Stage seeother.Stage `json:"stage"` // in force, or what an operator set
+	Wish  seeother.Stage `json:"wish"`  // of the configuration at that time
+}
+
+// plan decides what holds at once, and what is to rise behind smoke requests
+// (nil: nothing). A policy whose wish is the one remembered stays as it was:
+// an operator may have set it. A wish that is new holds at once when it is
+// lower. When it is higher, or nothing is known of the policy, it must pass
+// the smoke requests, if there are any; until then an unknown policy reports.
+func plan(wishes Stages, known map[string]memory, smoke bool) (now, then Stages) {
+	now = make(Stages, len(wishes))
+	then = make(Stages, len(wishes))
+	for name, wish := range wishes {
+		was, ok := known[name]
+		current := was.Stage
+		switch {
+		case !smoke && (!ok || was.Wish != wish):
+			current = wish
+		case !ok:
+			current = lower(wish, seeother.Report)
+		case was.Wish != wish:
+			current = lower(wish, was.Stage)
+		}
+		now[name], then[name] = current, current
+		if !ok || was.Wish != wish {
+			then[name] = wish
+		}
+	}
+	if maps.Equal(now, then) {
+		then = nil
+	}
+	return now, then
+}
+
+func lower(a, b seeother.Stage) seeother.Stage {
+	if a.Level() < b.Level() {
+		return a
+	}
+	return b
+}
+
+// capped is stages when nothing may change an answer.
+func capped(stages Stages) Stages {
+	out := make(Stages, len(stages))
+	for name, stage := range stages {
+		out[name] = lower(stage, seeother.Report)
+	}
+	return out
+}
+
+// tried is stages as smoke requests meet them: a canary counts as enforced,
+// since those requests are no client that could be in or out.
+func tried(stages Stages) Stages {
+	out := make(Stages, len(stages))
+	for name, stage := range stages {
+		if stage.IsCanary() {
+			stage = seeother.Enforce
+		}
+		out[name] = stage
+	}
+	return out
+}
