@@ -22,6 +22,9 @@ var leaves = []string{"internal/durable", "internal/problem", "internal/trust"}
 // stores are the adapters behind the store contract.
 var stores = []string{"store/memstore", "store/boltstore"}
 
+// storeParts are what stores share: checking, planning and waking waiters.
+var storeParts = []string{"store/internal/contract", "store/internal/wake"}
+
 // rules is the direction of imports, one line for each package by its folder.
 var rules = map[string]rule{
 	".": {},
@@ -32,10 +35,13 @@ var rules = map[string]rule{
 	"internal/arch":    {},
 
 	"store":           {ours: leaves},
-	"store/memstore":  {ours: with(leaves, "store")},
-	"store/boltstore": {ours: with(leaves, "store"), others: []string{"go.etcd.io/bbolt"}},
+	"store/memstore":  {ours: with(storeParts, with(leaves, "store")...)},
+	"store/boltstore": {ours: with(storeParts, with(leaves, "store")...), others: []string{"go.etcd.io/bbolt"}},
 	"store/storetest": {ours: with(leaves, "store"), others: []string{"pgregory.net/rapid"}},
 	"store/open":      {ours: with(leaves, append([]string{"store"}, stores...)...)},
+
+	"store/internal/contract": {ours: with(leaves, "store")},
+	"store/internal/wake":     {ours: with(leaves, "store")},
 
 	"once": {ours: with(leaves, ".", "store"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/sync"}},
 
@@ -51,7 +57,7 @@ var rules = map[string]rule{
 	"cmd/seeother": {
 		ours: with(leaves, ".", "once", "store", "store/open", "internal/admin", "internal/configfile",
 			"internal/demo", "internal/gateway", "internal/rollout"),
-		others: []string{"github.com/spf13/cobra", "golang.org/x/sync", "golang.org/x/sys/unix"},
+		others: []string{"github.com/spf13/cobra", "github.com/lmittmann/tint"},
 	},
 
 	"bench/proxy": {},

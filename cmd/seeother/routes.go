@@ -1,0 +1,138 @@
+package main
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/internal/configfile"
+	"github.com/seeother/seeother/internal/gateway"
+	"github.com/seeother/seeother/internal/rollout"
+	"github.com/seeother/seeother/internal/trust"
+	"github.com/seeother/seeother/once"
+)
+
+// Names of policies, as operators see them; a route's own has its name behind.
+const (
+	seeOtherPolicy = "see-other"
+	oncePolicy     = "once"
+)
+
+// policyName is how a policy of a route is called; "" is what no route matches.
+func policyName(policy, route string) string {
+	if route == "" {
+		return policy
+	}
+	return policy + " " + route
+}
+
+// wishes are the stages that a configuration asks for.
+func wishes(file configfile.File) rollout.Stages {
+	out := rollout.Stages{seeOtherPolicy: file.SeeOther.Stage, oncePolicy: file.Once.Stage}
+	for _, route := range file.Routes {
+		out[policyName(seeOtherPolicy, route.Name)] = route.SeeOther.Stage
+		out[policyName(oncePolicy, route.Name)] = route.Once.Stage
+	}
+	return out
+}
+
+// smokes are the smoke requests of a configuration.
+func smokes(file configfile.File) []rollout.Smoke {
+	out := make([]rollout.Smoke, 0, len(file.Smoke))
+	for _, s := range file.Smoke {
+		header := make(http.Header, len(s.Headers))
+		for name, value := range s.Headers {
+			header.Set(name, value)
+		}
+		out = append(out, rollout.Smoke{
+			Name: s.Name, Method: s.Method, Path: s.Path, Header: header, Body: s.Body,
+			Status: s.Expect.Status, Contains: s.Expect.Contains,
+		})
+	}
+	return out
+}
+
+// routes are the gateway's routes with these stages in force. The last takes
+// what no other matches.
+func routes(file configfile.File, stages rollout.Stages) []gateway.Route {
+	proxies := proxies(file)
+	out := make([]gateway.Route, 0, len(file.Routes)+1)
+	for _, r := range file.Routes {
+		limit := int64(r.BodyLimit)
+		if limit == 0 {
+			limit = -1 // the gateway's word for any size
+		}
+		out = append(out, gateway.Route{
+			Name: r.Name, Path: r.Path, Methods: r.Methods, MaxBody: limit, Reuse: r.Reuse,
+			SeeOther: seeOther(r.SeeOther, stages[policyName(seeOtherPolicy, r.Name)]),
+			Once:     oncePolicyOf(r.Once, stages[policyName(oncePolicy, r.Name)], proxies),
+		})
+	}
+	return append(out, gateway.Route{
+		SeeOther: seeOther(file.SeeOther, stages[seeOtherPolicy]),
+		Once:     oncePolicyOf(file.Once.OncePolicy, stages[oncePolicy], proxies),
+	})
+}
+
+func seeOther(s configfile.SeeOther, stage seeother.Stage) seeother.Policy {
+	return seeother.Policy{Stage: stage, CrossOrigin: s.CrossOrigin, Credentials: s.Credentials}
+}
+
+func oncePolicyOf(o configfile.OncePolicy, stage seeother.Stage, proxies trust.Proxies) *once.Policy {
+	p := &once.Policy{
+		Stage: stage, Required: o.Required, Methods: o.Methods, Header: o.Header, Scope: o.Scope,
+		NotApplied: o.NotApplied, FailOpen: o.FailOpen, Replay: o.ReplayHeaders,
+		Principal: once.PrincipalRule{
+			Header: o.Principal.Header, Cookie: o.Principal.Cookie.Name,
+			Trusted: func(r *http.Request) bool { return proxies.Resolve(r).Trusted },
+		}.Of,
+	}
+	if o.OnUncertain == "retry" {
+		p.OnUncertain = once.Retry
+	}
+	return p
+}
+
+func proxies(file configfile.File) trust.Proxies {
+	out := make(trust.Proxies, len(file.Trust.Proxies))
+	for i, network := range file.Trust.Proxies {
+		out[i] = netip.Prefix(network)
+	}
+	return out
+}
+
+// gatewayConfig is what holds for all routes.
+func gatewayConfig(file configfile.File, upstream *url.URL) gateway.Config {
+	return gateway.Config{
+		Upstream: upstream,
+		Trust:    proxies(file),
+		Timeouts: gateway.Timeouts{
+			Dial: time.Duration(file.Upstream.DialTimeout), ResponseHeader: endless(file.Upstream.ResponseTimeout),
+			Idle: time.Duration(file.Upstream.IdleTimeout), ReadHeader: time.Duration(file.Limits.ReadHeaderTimeout),
+			ClientRead: endless(file.Limits.ReadTimeout), ClientWrite: endless(file.Limits.WriteTimeout),
+			ClientIdle: time.Duration(file.Limits.IdleTimeout),
+		},
+		Limits:       gateway.Limits{Header: int(file.Limits.Headers), Body: int64(file.Limits.Body), Idle: file.Upstream.MaxIdle},
+		ServerTiming: file.ServerTiming,
+	}
+}
+
+// endless turns the file's word for "for ever", 0, into the gateway's.
+func endless(d configfile.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return time.Duration(d)
+}
+
+func onceConfig(o configfile.Once) once.Config {
+	return once.Config{
+		Lease: time.Duration(o.Lease), Wait: time.Duration(o.Wait), MaxWait: time.Duration(o.MaxWait),
+		Retention: time.Duration(o.Retention), Tombstone: time.Duration(o.Tombstone), Cookies: time.Duration(o.Cookies),
+		Linger: time.Duration(o.Linger), Buffer: int64(o.Buffer), ResultLimit: int64(o.ResultLimit), Memory: int64(o.Memory),
+		MaxUncertain: o.Caps.Uncertain, MaxUncertainPerPrincipal: o.Caps.UncertainPerPrincipal,
+		MaxActive: o.Caps.Active, MaxActivePerPrincipal: o.Caps.ActivePerPrincipal,
+	}
+}

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seeother/seeother/internal/admin"
+	"github.com/seeother/seeother/internal/configfile"
+	"github.com/seeother/seeother/internal/gateway"
+)
+
+// closeTime bounds what is done after the last request.
+const closeTime = 10 * time.Second
+
+// server is a running "seeother run": a site with its listeners, its app, and
+// the signals that it obeys.
+type server struct {
+	file     configfile.File
+	upstream *url.URL
+	command  []string // of the app; empty: it runs already
+	log      *slog.Logger
+	level    *slog.LevelVar
+	signals  <-chan os.Signal
+	out      io.Writer // of the app
+	errOut   io.Writer
+	reread   func() (configfile.File, error)
+	reads    bool // there is a configuration file to read again
+
+	site    *site
+	front   *http.Server
+	back    *http.Server // of the admin side; nil: off
+	app     *app         // nil: it runs already
+	failed  chan error   // a listener that ended
+	stopped context.CancelFunc
+}
+
+// run serves until a signal, the app or a listener ends it.
+func (s *server) run(ctx context.Context) (err error) {
+	s.failed = make(chan error, 2)
+	front, back, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	token, err := s.token()
+	if err == nil {
+		err = s.checkAdmin(token)
+	}
+	if err != nil {
+		return errors.Join(err, closeAll(front, back))
+	}
+	st, err := openStore(s.file)
+	if err != nil {
+		return errors.Join(err, closeAll(front, back))
+	}
+	decided := newDecisionLog(s.log, s.file.Log.Format)
+	// Last of all, and in this order: what is decided is logged, and the store
+	// is whole.
+	defer func() {
+		decided.close()
+		err = errors.Join(err, st.Close())
+	}()
+	if s.site, err = newSite(ctx, s.file, s.upstream, st, s.log, decided.Observe); err != nil {
+		return errors.Join(err, closeAll(front, back))
+	}
+	defer func() { err = errors.Join(err, s.closeSite()) }()
+	return s.serve(ctx, front, back, token)
+}
+
+func (s *server) listen(ctx context.Context) (front, back net.Listener, err error) {
+	if front, err = listen(ctx, "listen", s.file.Listen); err != nil {
+		return nil, nil, err
+	}
+	if s.file.Admin.Listen == "off" {
+		return front, nil, nil
+	}
+	if back, err = listen(ctx, "admin", s.file.Admin.Listen); err != nil {
+		return nil, nil, errors.Join(err, front.Close())
+	}
+	return front, back, nil
+}
+
+// listen opens an address that a flag names.
+func listen(ctx context.Context, flag, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &hinted{
+			fmt.Errorf("address %s is in use", addr),
+			fmt.Sprintf("stop the program that listens there, or take another address with --%s", flag),
+		}
+	case errors.Is(err, os.ErrPermission):
+		return nil, &hinted{fmt.Errorf("address %s: %w", addr, err), "ports below 1024 are not for everyone: take a higher one"}
+	case err != nil:
+		return nil, fmt.Errorf("address %s: %w", addr, err)
+	}
+	return ln, nil
+}
+
+func closeAll(listeners ...net.Listener) error {
+	var errs []error
+	for _, ln := range listeners {
+		if ln != nil {
+			errs = append(errs, ln.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *server) token() (string, error) {
+	if s.file.Admin.TokenFile == "" {
+		return "", nil
+	}
+	return readToken(s.file.Admin.TokenFile)
+}
+
+func (s *server) checkAdmin(token string) error {
+	if s.file.Admin.Listen == "off" {
+		return nil
+	}
+	if err := admin.CheckListen(s.file.Admin.Listen, token); err != nil {
+		return &usageError{err, err.(interface{ Hint() string }).Hint()} //nolint:errorlint,forcetypeassert // CheckListen promises *ListenError
+	}
+	return nil
+}
+
+// serve starts everything and works until something ends it.
+func (s *server) serve(ctx context.Context, front, back net.Listener, token string) error {
+	ctx, s.stopped = context.WithCancel(ctx)
+	defer s.stopped()
+	rises, err := s.site.load(ctx, s.file)
+	if err == nil {
+		err = s.startApp()
+	}
+	if err != nil {
+		return errors.Join(err, closeAll(front, back))
+	}
+	cfg := gatewayConfig(s.file, s.upstream)
+	cfg.Log = s.log
+	s.front = gateway.NewServer(cfg, s.site.gateway)
+	s.start(s.front, front)
+	if back != nil {
+		handler := s.site.adminHandler(admin.Config{Token: token, Listen: "http://" + front.Addr().String(), Upstream: s.upstream.String()})
+		s.back = admin.NewServer(handler)
+		s.start(s.back, back)
+	}
+	s.greet(front, back)
+	go s.begin(ctx, rises)
+	return s.stop(ctx, s.await(ctx))
+}
+
+func (s *server) startApp() error {
+	if len(s.command) == 0 {
+		return nil
+	}
+	var err error
+	s.app, err = startApp(s.command, s.upstream.Port(), s.out, s.errOut)
+	return err
+}
+
+// start serves ln. An end that nobody asked for is sent to failed.
+func (s *server) start(srv *http.Server, ln net.Listener) {
+	go func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("address %s: %w", ln.Addr(), err)
+		}
+	}()
+}
+
+func (s *server) greet(front, back net.Listener) {
+	attrs := []any{"listen", "http://" + front.Addr().String(), "upstream", s.upstream.String()}
+	if back != nil {
+		attrs = append(attrs, "admin", "http://"+back.Addr().String())
+	}
+	if s.file.ReportOnly {
+		attrs = append(attrs, "report_only", true)
+	}
+	s.log.Info("seeother is in front of the app", attrs...)
+}
+
+// await works until something ends the gateway: a signal (nil), the app, or a
+// listener.
+func (s *server) await(ctx context.Context) error {
+	var appDone <-chan struct{}
+	if s.app != nil {
+		appDone = s.app.done
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.failed:
+			return err
+		case <-appDone:
+			return s.app.ended()
+		case sig := <-s.signals:
+			if s.obey(ctx, sig) {
+				return nil
+			}
+		}
+	}
+}
+
+// obey acts on a signal and reports whether it ends the gateway.
+func (s *server) obey(ctx context.Context, sig os.Signal) (end bool) {
+	switch {
+	case sig == syscall.SIGHUP && s.reads:
+		s.reload(ctx)
+		return false
+	case sig == syscall.SIGUSR1, sig == syscall.SIGUSR2:
+		if s.app != nil {
+			s.app.signal(sig.(syscall.Signal)) //nolint:forcetypeassert // os/signal sends these
+		}
+		return false
+	}
+	return true // also SIGHUP without a file: the terminal is gone
+}
+
+// reload reads the configuration again. A file with a mistake changes nothing.
+func (s *server) reload(ctx context.Context) {
+	file, err := s.reread()
+	if err != nil {
+		s.log.Error("the configuration has a mistake, and nothing is changed", "error", err)
+		return
+	}
+	rises, err := s.site.load(ctx, file)
+	if err != nil {
+		s.log.Error("the configuration cannot be put in force, and nothing is changed", "error", err)
+		return
+	}
+	if names := needRestart(s.file, file); len(names) > 0 {
+		s.log.Warn("these keys changed, and need a restart", "keys", strings.Join(names, ", "))
+	}
+	s.level.Set(logLevel(file.Log.Level))
+	s.log.Info("the configuration is read again")
+	go s.begin(ctx, rises)
+}
+
+// begin waits for the app, and then raises what must pass smoke requests.
+func (s *server) begin(ctx context.Context, rises bool) {
+	if s.site.awaitApp(ctx) && rises {
+		s.site.rise(ctx)
+	}
+}
+
+// needRestart names what differs and is only read at the start.
+func needRestart(was, is configfile.File) []string {
+	was.Once.OncePolicy, is.Once.OncePolicy = configfile.OncePolicy{}, configfile.OncePolicy{}
+	var names []string
+	for _, part := range []struct {
+		name    string
+		was, is any
+	}{
+		{"listen", was.Listen, is.Listen},
+		{"admin", was.Admin, is.Admin},
+		{"upstream", was.Upstream, is.Upstream},
+		{"data", was.Data, is.Data},
+		{"store", was.Store, is.Store},
+		{"log.format", was.Log.Format, is.Log.Format},
+		{"trust", was.Trust, is.Trust},
+		{"limits", was.Limits, is.Limits},
+		{"server_timing", was.ServerTiming, is.ServerTiming},
+		{"once", was.Once, is.Once},
+	} {
+		if !reflect.DeepEqual(part.was, part.is) {
+			names = append(names, part.name)
+		}
+	}
+	return names
+}
+
+// stop lets what runs finish, for as long as the configuration allows and no
+// second signal comes. reason is why the gateway ends, nil when it was asked to.
+func (s *server) stop(ctx context.Context, reason error) error {
+	s.log.Info("stopping: what is running is finished first", "at_most", time.Duration(s.file.Limits.DrainTimeout).String())
+	s.stopped()
+	s.site.gateway.Drain()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(s.file.Limits.DrainTimeout))
+	defer cancel()
+	go func() {
+		select {
+		case <-s.signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := s.front.Shutdown(ctx)
+	if err != nil {
+		s.log.Warn("not everything was finished in time; guarded submissions that still run are uncertain now")
+		err = s.front.Close()
+	}
+	return errors.Join(reason, err)
+}
+
+// closeSite ends what is left when nothing is served any more.
+func (s *server) closeSite() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	err := s.site.close(ctx)
+	if s.app != nil {
+		s.app.stop()
+	}
+	if s.back != nil {
+		err = errors.Join(err, s.back.Shutdown(ctx))
+	}
+	return err
+}
