@@ -1,0 +1,244 @@
+// Package gateway puts seeother in front of an app. It is the library, wired:
+// a listener's settings, a reverse proxy, and the chain that a request goes
+// through:
+//
+//	trust -> route -> once -> see-other -> proxy -> app
+//
+// Trust says who the client is, the route which policies count. Once stands
+// outside see-other, so that a stored answer is already mended.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seeother/seeother/internal/problem"
+	"github.com/seeother/seeother/once"
+)
+
+// ErrDraining is what Ready returns once Drain was called.
+var ErrDraining = errors.New("the gateway is stopping")
+
+// How long Ready may look for the app, and how long its answer holds.
+const (
+	readyTimeout = 2 * time.Second
+	readyCache   = time.Second
+)
+
+// Gateway is the whole chain as one http.Handler. It is safe for concurrent
+// use.
+type Gateway struct {
+	cfg      Config
+	guard    *once.Guard
+	upstream *upstream
+	chain    atomic.Pointer[chain]
+	draining atomic.Bool
+
+	readyMu sync.Mutex // held while looking, so that one look serves all who ask
+	readyAt time.Time
+	readyIs error
+}
+
+// New makes a gateway. guard may be nil when no route has a Once policy.
+func New(cfg Config, guard *once.Guard, routes []Route) (*Gateway, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	g := &Gateway{cfg: cfg, guard: guard, upstream: newUpstream(cfg)}
+	if err := g.SetRoutes(routes); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// SetRoutes puts other routes in force, all at once. Requests that are under
+// way end with the ones that they began with. On an error nothing changes.
+func (g *Gateway) SetRoutes(routes []Route) error {
+	c, err := g.compile(routes)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	g.chain.Store(c)
+	return nil
+}
+
+// Candidate is the gateway as it would be with other routes, to be tried out
+// before SetRoutes. Its requests do reach the app and the guard.
+func (g *Gateway) Candidate(routes []Route) (http.Handler, error) {
+	c, err := g.compile(routes)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := g.record(w)
+		defer rec.done()
+		g.serve(c, rec, r)
+	}), nil
+}
+
+// ServeHTTP answers a client's request.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec := g.record(w)
+	if m := g.cfg.Metrics; m != nil {
+		begin := time.Now()
+		m.RequestStarted()
+		defer func() { m.RequestDone(r.Method, rec.status, time.Since(begin)) }()
+	}
+	defer rec.done()
+	g.serve(g.chain.Load(), rec, r)
+}
+
+func (g *Gateway) record(w http.ResponseWriter) *recorder {
+	return &recorder{ResponseWriter: w, patience: g.cfg.Timeouts.ClientWrite}
+}
+
+func (g *Gateway) serve(c *chain, w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		problem.Write(w, r, problem.Details{
+			Type: "method-not-supported", Title: "Method not supported", Status: http.StatusNotImplemented,
+			Detail: "This is a gateway to one site, not a proxy to others.",
+		})
+		return
+	}
+	link := c.match(r.Method, r.URL.Path)
+	if r.ContentLength != 0 {
+		body, ok := g.takeBody(w, r, link.maxBody)
+		if !ok {
+			return
+		}
+		defer body.end()
+	}
+	link.handler.ServeHTTP(w, r)
+}
+
+// Ready returns nil when the app takes connections, as of the last second.
+func (g *Gateway) Ready(ctx context.Context) error {
+	if g.draining.Load() {
+		return ErrDraining
+	}
+	g.readyMu.Lock()
+	defer g.readyMu.Unlock()
+	if !g.readyAt.IsZero() && time.Since(g.readyAt) < readyCache {
+		return g.readyIs
+	}
+	// The answer is for others too: one who goes away must not spoil it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address(g.cfg.Upstream))
+	if err == nil {
+		err = conn.Close()
+	}
+	g.readyAt, g.readyIs = time.Now(), err
+	return err
+}
+
+// Drain makes Ready say that the gateway is stopping, so that whoever sends it
+// requests sends them elsewhere. Requests are still answered.
+func (g *Gateway) Drain() { g.draining.Store(true) }
+
+// Close drains, and closes the connections to the app that nobody uses. Shut
+// the http.Server down first: it waits for what is under way.
+func (g *Gateway) Close() {
+	g.Drain()
+	g.upstream.close()
+}
+
+// chain is a set of routes, ready for requests. It does not change.
+type chain struct {
+	links  []link
+	others link // what no route matches
+}
+
+type link struct {
+	pattern pattern
+	methods []string
+	maxBody int64
+	handler http.Handler
+}
+
+func (c *chain) match(method, path string) *link {
+	if len(c.links) > 0 {
+		path = cleanPath(path)
+		for i := range c.links {
+			if l := &c.links[i]; l.takes(method) && l.pattern.match(path) {
+				return l
+			}
+		}
+	}
+	return &c.others
+}
+
+func (l *link) takes(method string) bool {
+	if len(l.methods) == 0 {
+		return true
+	}
+	for _, m := range l.methods {
+		if m == method {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Gateway) compile(routes []Route) (*chain, error) {
+	var errs []error
+	c := &chain{links: make([]link, 0, len(routes))}
+	for i, route := range routes {
+		l, err := g.link(route)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("route %s: %w", route.label(i), err))
+			continue
+		}
+		c.links = append(c.links, l)
+	}
+	c.others = link{handler: g.proxy(false, false), maxBody: g.cfg.Limits.Body}
+	return c, errors.Join(errs...)
+}
+
+func (g *Gateway) link(route Route) (link, error) {
+	pat, err := parsePattern(route.Path)
+	errs := []error{err}
+	l := link{pattern: pat, maxBody: route.MaxBody}
+	if l.maxBody == 0 {
+		l.maxBody = g.cfg.Limits.Body
+	}
+	if l.methods, err = methods(route.Methods); err != nil {
+		errs = append(errs, err)
+	}
+	l.handler = g.seeOther(route).Handler(g.proxy(route.Once != nil, route.Reuse))
+	if route.Once != nil {
+		switch err := route.Once.Validate(); {
+		case g.guard == nil:
+			errs = append(errs, errors.New("once: there is no guard"))
+		case err != nil:
+			errs = append(errs, fmt.Errorf("once: %w", err))
+		default:
+			l.handler = g.guard.Handler(g.once(route), l.handler)
+		}
+	}
+	return l, errors.Join(errs...)
+}
+
+// proxy is the last link. Only guarded routes pay for watching the connection.
+func (g *Gateway) proxy(guarded, reuse bool) http.Handler {
+	var transport http.RoundTripper = g.upstream
+	if guarded {
+		transport = &guardedUpstream{upstream: g.upstream, reuse: reuse, patience: g.cfg.Timeouts.Answer}
+	}
+	return &httputil.ReverseProxy{
+		Rewrite:      g.rewrite,
+		Transport:    transport,
+		BufferPool:   buffers,
+		ErrorLog:     slog.NewLogLogger(g.cfg.Log.Handler(), slog.LevelWarn),
+		ErrorHandler: g.fail,
+	}
+}

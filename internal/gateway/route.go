@@ -1,0 +1,153 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/once"
+)
+
+// Bounds of a route's path.
+const (
+	maxPattern  = 1024 // bytes
+	maxSegments = 64
+)
+
+// Route says which policies count for which requests. The first route whose
+// path and methods match counts. What none matches is proxied as it is: end
+// the routes with one that has neither path nor methods to give the rest its
+// policies.
+type Route struct {
+	Name string // for decisions and the log
+
+	// Path is compared with the request's path, decoded once, with "//", "."
+	// and ".." resolved; a slash at the end does not matter. "/checkout" is
+	// that path alone, "/api/*" is "/api" and everything under it, and "*" as
+	// a whole segment inside ("/users/*/orders") is any one segment. Empty:
+	// every path.
+	Path    string
+	Methods []string // empty: every method
+
+	SeeOther seeother.Policy
+	Once     *once.Policy // nil: not guarded
+	MaxBody  int64        // bytes of a request's body; 0: Limits.Body; negative: no limit
+	// Reuse sends guarded requests over connections that were used before.
+	// Faster, but when the app closes one at that moment, the outcome is in
+	// doubt although it most often did nothing.
+	Reuse bool
+}
+
+func (r Route) label(index int) string {
+	if r.Name == "" {
+		return strconv.Itoa(index + 1)
+	}
+	return strconv.Quote(r.Name)
+}
+
+// methods returns texts as they come in requests.
+func methods(texts []string) ([]string, error) {
+	var errs []error
+	out := make([]string, 0, len(texts))
+	for _, text := range texts {
+		m := strings.ToUpper(text)
+		if m == "" || strings.Trim(m, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != "" {
+			errs = append(errs, fmt.Errorf("method %q: want letters, such as POST", text))
+		}
+		out = append(out, m)
+	}
+	return out, errors.Join(errs...)
+}
+
+// pattern is a parsed path. The zero pattern matches every path.
+type pattern struct {
+	literal  string   // "/api"; "" for the root
+	segments []string // instead of literal where there is a "*" inside; "*" is any
+	exact    bool     // nothing may follow
+}
+
+func parsePattern(text string) (pattern, error) {
+	if text == "" {
+		return pattern{}, nil
+	}
+	if err := checkPattern(text); err != nil {
+		return pattern{}, fmt.Errorf("path %q: %w", text, err)
+	}
+	p := pattern{exact: true}
+	if head, ok := strings.CutSuffix(text, "/*"); ok {
+		p.exact, text = false, head
+	}
+	text = strings.TrimSuffix(text, "/")
+	if strings.Contains(text, "*") {
+		p.segments = strings.Split(text, "/")[1:]
+	} else {
+		p.literal = text
+	}
+	return p, nil
+}
+
+func checkPattern(text string) error {
+	switch {
+	case len(text) > maxPattern || strings.Count(text, "/") > maxSegments:
+		return fmt.Errorf("want at most %d bytes and %d segments", maxPattern, maxSegments)
+	case text[0] != '/':
+		return errors.New("want a slash at its start")
+	case strings.ContainsAny(text, "?#"):
+		return errors.New("want a path without query and fragment")
+	case strings.Contains(text, "%"):
+		return errors.New("want it decoded, without %")
+	}
+	for i, segment := range strings.Split(text, "/")[1:] {
+		last := i == strings.Count(text, "/")-1
+		switch {
+		case segment == "" && !last:
+			return errors.New("want no empty segment: paths are compared with // resolved")
+		case segment == "." || segment == "..":
+			return errors.New("want no . and .. segments: paths are compared with them resolved")
+		case segment != "*" && strings.Contains(segment, "*"):
+			return errors.New("want * as a whole segment")
+		}
+	}
+	return nil
+}
+
+// match compares with a path from cleanPath. It does not allocate.
+func (p *pattern) match(cleaned string) bool {
+	if p.segments == nil {
+		rest, ok := strings.CutPrefix(cleaned, p.literal)
+		return ok && (rest == "" || !p.exact && rest[0] == '/') || !p.exact && p.literal == ""
+	}
+	for _, want := range p.segments {
+		if cleaned == "" || cleaned[0] != '/' {
+			return false
+		}
+		segment := cleaned[1:]
+		end := strings.IndexByte(segment, '/')
+		if end < 0 {
+			end = len(segment)
+		}
+		if want != "*" && want != segment[:end] || end == 0 {
+			return false
+		}
+		cleaned = segment[end:]
+	}
+	return cleaned == "" || !p.exact
+}
+
+// cleanPath resolves "//", "." and "..", and drops slashes at the end: the root
+// is "". A path that is clean already costs no memory.
+func cleanPath(p string) string {
+	if p == "" || p[0] != '/' { // "*", or the authority of CONNECT
+		if p == "" {
+			return ""
+		}
+		return path.Clean("/" + p)
+	}
+	if p = path.Clean(p); p == "/" {
+		return ""
+	}
+	return p
+}

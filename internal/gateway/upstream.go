@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+)
+
+// bufferSize is what an answer's body is copied with.
+const bufferSize = 32 << 10
+
+// buffers serves all proxies.
+var buffers = &bufferPool{}
+
+type bufferPool struct{ pool sync.Pool }
+
+func (b *bufferPool) Get() []byte {
+	if buf, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return buf[:]
+	}
+	return make([]byte, bufferSize)
+}
+
+func (b *bufferPool) Put(buf []byte) { b.pool.Put((*[bufferSize]byte)(buf)) }
+
+// upstream is the app, as unguarded requests reach it: over connections that
+// are kept.
+type upstream struct {
+	metrics Metrics
+	shared  *http.Transport
+	reused  *http.Transport // for guarded requests of routes with Reuse
+	own     *http.Transport // for all other guarded requests: one connection each
+}
+
+func newUpstream(cfg Config) *upstream {
+	u := &upstream{metrics: cfg.Metrics, shared: newTransport(cfg), reused: newTransport(cfg), own: newTransport(cfg)}
+	u.shared.ForceAttemptHTTP2 = true // over TLS
+	for _, guarded := range []*http.Transport{u.reused, u.own} {
+		guarded.DialContext = watchedDial(guarded.DialContext)
+		// HTTP/2 shares connections and repeats by itself.
+		guarded.Protocols = new(http.Protocols)
+		guarded.Protocols.SetHTTP1(true)
+	}
+	u.own.DisableKeepAlives = true
+	return u
+}
+
+func newTransport(cfg Config) *http.Transport {
+	dialer := &net.Dialer{Timeout: cfg.Timeouts.Dial, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		DialContext:           patientDial(dialer.DialContext, cfg.Timeouts.Send),
+		TLSHandshakeTimeout:   cfg.Timeouts.TLSHandshake,
+		ResponseHeaderTimeout: cfg.Timeouts.ResponseHeader,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       cfg.Timeouts.Idle,
+		MaxIdleConns:          cfg.Limits.Idle,
+		MaxIdleConnsPerHost:   cfg.Limits.Idle,
+		DisableCompression:    true, // what the client accepts is between it and the app
+	}
+}
+
+// patientConn gives up on an app that does not take what it is sent. One
+// goroutine writes at a time.
+type patientConn struct {
+	net.Conn
+	patience time.Duration
+	deadline time.Time // set last
+}
+
+func patientDial(dial dialFunc, patience time.Duration) dialFunc {
+	if patience == 0 {
+		return dial
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &patientConn{Conn: conn, patience: patience}, nil
+	}
+}
+
+func (c *patientConn) Write(p []byte) (int, error) {
+	if now := time.Now(); c.deadline.Sub(now) <= c.patience*3/4 {
+		c.deadline = now.Add(c.patience)
+		if err := c.SetWriteDeadline(c.deadline); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+func (u *upstream) close() {
+	for _, t := range []*http.Transport{u.shared, u.reused, u.own} {
+		t.CloseIdleConnections()
+	}
+}
+
+// RoundTrip sends an unguarded request.
+func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil && mayRepeat(r) {
+		r = unrepeatable(r)
+	}
+	return u.send(u.shared, r)
+}
+
+func (u *upstream) send(t *http.Transport, r *http.Request) (*http.Response, error) {
+	if u.metrics == nil {
+		return t.RoundTrip(r)
+	}
+	begin := time.Now()
+	res, err := t.RoundTrip(r)
+	if err == nil {
+		u.metrics.UpstreamAnswered(time.Since(begin))
+	}
+	return res, err
+}
+
+// mayRepeat reports whether http.Transport takes a header for leave to send a
+// POST once more.
+func mayRepeat(r *http.Request) bool {
+	return len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["X-Idempotency-Key"]) > 0
+}
+
+// unrepeatable is r in a form that http.Transport sends once at most: with a
+// body that is there and cannot be had again. An empty body would go out
+// chunked then, and there are apps that refuse that; so the length is written
+// as a header, in a spelling that Transport leaves alone.
+func unrepeatable(r *http.Request) *http.Request {
+	out := *r
+	out.GetBody = nil
+	if r.Body != nil && r.Body != http.NoBody {
+		return &out
+	}
+	out.Body = emptyBody{}
+	out.ContentLength = 0
+	out.TransferEncoding = []string{"identity"}
+	out.Header = r.Header.Clone()
+	out.Header["content-length"] = []string{"0"} //nolint:staticcheck // not the canonical form, see above
+	return &out
+}
+
+type emptyBody struct{}
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Close() error             { return nil }
+
+// rewrite makes the app's request out of the client's: same target, same Host.
+func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
+	to, from := g.cfg.Upstream, p.In.URL
+	if to.Path == "" || to.Path == "/" {
+		p.Out.URL.Scheme, p.Out.URL.Host = to.Scheme, to.Host
+	} else {
+		p.SetURL(to)
+	}
+	p.Out.Host = p.In.Host
+	// The query goes on as it came. ReverseProxy drops what it cannot parse;
+	// nothing here decides by it.
+	p.Out.URL.RawQuery, p.Out.URL.ForceQuery = from.RawQuery, from.ForceQuery
+	// The same map: trailers come into it when the body ends.
+	p.Out.Trailer = p.In.Trailer
+	g.cfg.Trust.Forward(p.In, p.Out.Header)
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
