@@ -1,0 +1,93 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// onceMetrics reads the run-once guard's numbers when they are asked for.
+type onceMetrics struct {
+	once                              Once
+	requests, records, active, memory *prometheus.Desc
+}
+
+func newOnceMetrics(o Once) onceMetrics {
+	return onceMetrics{
+		once: o,
+		requests: prometheus.NewDesc("seeother_once_requests_total",
+			"What became of requests and records of the run-once guard.", []string{"outcome"}, nil),
+		records: prometheus.NewDesc("seeother_once_records",
+			"Run-once records that are not settled: started ones of this process, uncertain ones of the store.", []string{"state"}, nil),
+		active: prometheus.NewDesc("seeother_once_requests_active",
+			"Guarded requests that run or wait now.", nil, nil),
+		memory: prometheus.NewDesc("seeother_once_memory_bytes",
+			"Memory that bodies and answers of guarded requests take now.", nil, nil),
+	}
+}
+
+func (m onceMetrics) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.requests, m.records, m.active, m.memory} {
+		out <- d
+	}
+}
+
+func (m onceMetrics) Collect(out chan<- prometheus.Metric) {
+	stats := m.once.Stats()
+	for outcome, n := range stats.Outcomes {
+		out <- prometheus.MustNewConstMetric(m.requests, prometheus.CounterValue, float64(n), outcome)
+	}
+	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
+	}
+	gauge(m.records, float64(stats.Running), "started")
+	gauge(m.records, float64(stats.Uncertain), "uncertain")
+	gauge(m.active, float64(stats.Active))
+	gauge(m.memory, float64(stats.Memory))
+}
+
+// checkMetrics reports the checks of readiness: 1 is ready.
+type checkMetrics struct {
+	checks func(context.Context) []Check
+	ready  *prometheus.Desc
+}
+
+func newCheckMetrics(checks func(context.Context) []Check) checkMetrics {
+	return checkMetrics{checks: checks, ready: prometheus.NewDesc("seeother_check_ready",
+		"1 when the check passes, 0 when it fails.", []string{"check"}, nil)}
+}
+
+func (m checkMetrics) Describe(out chan<- *prometheus.Desc) { out <- m.ready }
+
+func (m checkMetrics) Collect(out chan<- prometheus.Metric) {
+	for _, c := range m.checks(context.Background()) {
+		value := 0.0
+		if c.OK {
+			value = 1
+		}
+		out <- prometheus.MustNewConstMetric(m.ready, prometheus.GaugeValue, value, c.Name)
+	}
+}
+
+// newMetricsHandler adds to the metrics of the gateway what only is known here.
+func (h *Handler) newMetricsHandler() http.Handler {
+	own := prometheus.NewRegistry()
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "seeother_build_info", Help: "Always 1; the labels say what runs.",
+	}, []string{"version", "goversion"})
+	build.WithLabelValues(h.cfg.Version, runtime.Version()).Set(1)
+	own.MustRegister(build, newCheckMetrics(h.health.checks))
+	if h.src.Once != nil {
+		own.MustRegister(newOnceMetrics(h.src.Once))
+	}
+	all := prometheus.Gatherers{own}
+	if h.src.Metrics != nil {
+		all = append(all, h.src.Metrics.registry)
+	}
+	return promhttp.HandlerFor(all, promhttp.HandlerOpts{
+		MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout, ErrorHandling: promhttp.HTTPErrorOnError,
+	})
+}
