@@ -15,7 +15,8 @@ import (
 	"github.com/seeother/seeother/store"
 )
 
-// Headers of the answers.
+// Headers of the answers. A bypassed request tells the app so by GuardHeader,
+// too.
 const (
 	ReplayedHeader = "Idempotent-Replayed" // "true": this is the first answer again
 	GuardHeader    = "Once-Guard"          // "bypassed": the store was down and the route lets requests through
@@ -70,6 +71,8 @@ func (x *exchange) answer(f finding) {
 func (x *exchange) replay(f finding) {
 	res := f.entry.Result
 	switch {
+	case f.entry.ResolvedBy != "" && res != nil:
+		x.refuse("unkept", notShown("an operator found out that it happened, and nobody has the app's answer"))
 	case res == nil || f.now.Sub(f.entry.Ended) >= x.guard.cfg.Retention:
 		f.verdict = expired
 		x.answer(f)
@@ -92,6 +95,12 @@ func notShown(why string) problem.Details {
 }
 
 func (x *exchange) repeat(now time.Time, e entry) {
+	held := int64(len(e.body)) // for as long as its client takes to read it
+	if !x.guard.hold(held) {
+		x.refuseLoad(false)
+		return
+	}
+	defer x.guard.letGo(held)
 	action, reason := "replayed", "the first answer again; the app was not called"
 	if x.waited {
 		action, reason = "waited", "waited for the first answer; the app was called once"
@@ -138,13 +147,13 @@ func (x *exchange) refuseLoad(own bool) {
 	if own {
 		x.refuse("limited", problem.Details{
 			Type: "too-many-submissions", Title: "Too many submissions at one time", Status: http.StatusTooManyRequests, RetryAfter: retrySoon,
-			Detail: "Wait for some of your submissions to end, then send this one again with the same key. Nothing was started.",
+			Detail: "Wait for some of your submissions to end, then send this one again with the same key. This one started nothing.",
 		})
 		return
 	}
 	x.refuse("overloaded", problem.Details{
 		Type: "overloaded", Title: "Too much to do at this moment", Status: http.StatusServiceUnavailable, RetryAfter: retrySoon,
-		Detail: "Send it again with the same key. Nothing was started.",
+		Detail: "Send it again with the same key. This one started nothing.",
 	})
 }
 
@@ -205,20 +214,27 @@ func (x *exchange) notRecorded(err error) {
 // storeDown answers when the records cannot be read or written: nothing starts
 // without one, unless the route says so.
 func (x *exchange) storeDown(err error) {
-	if errors.Is(err, store.ErrInvalid) || errors.Is(err, errRecord) || !x.policy.FailOpen || !x.body.sendable() {
+	if !x.mayBypass(err) {
+		if x.tried { // its write may have happened; nobody will run it
+			x.guard.giveUp(x.fresh.Owner, x.id)
+		}
 		x.refuse("store-down", problem.Details{
 			Type: "store-unavailable", Title: "Submissions cannot be recorded now", Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second,
-			Detail: "Nothing was started. Send it again with the same key.",
+			Detail: "This request started nothing. Send it again with the same key.",
 		}, err.Error())
 		return
 	}
 	x.decide("bypassed", 0, 0, "the store is down and this route lets requests through unguarded: "+err.Error())
 	x.w.Header().Set(GuardHeader, "bypassed")
-	req := x.r.WithContext(context.WithoutCancel(x.r.Context()))
+	req := x.forApp(context.WithoutCancel(x.r.Context()), func([]byte) error { return nil })
 	req.Header.Set(GuardHeader, "bypassed")
-	req.Body = x.forApp(func([]byte) error { return nil })
-	if stream, ok := req.Body.(*streamed); ok {
-		defer stream.end(x.unblock)
-	}
+	defer x.endStream()
 	x.next.ServeHTTP(x.w, req)
+}
+
+// mayBypass says whether a request may go on unguarded. Never one whose key is
+// known to be used: the store is not needed to see that it would run twice.
+func (x *exchange) mayBypass(err error) bool {
+	return x.policy.FailOpen && !x.known && x.body.sendable() &&
+		!errors.Is(err, store.ErrInvalid) && !errors.Is(err, errRecord) && !errors.Is(err, errClosed)
 }

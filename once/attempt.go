@@ -2,6 +2,7 @@ package once
 
 import (
 	"context"
+	"net/http"
 	"sync"
 )
 
@@ -25,7 +26,9 @@ func AttemptFrom(ctx context.Context) *Attempt {
 }
 
 // NotApplied says that it is proved that the app did not see the request: no
-// connection could be opened, or not one byte was written.
+// connection could be opened, or not one byte was written. It is believed of
+// answers from 400 on: one below that came from an app, whatever a try before
+// it met. A handler that tries another app afterwards must not call it.
 func (a *Attempt) NotApplied(reason string) { a.say(outcomeReleased, reason) }
 
 // Doubt says that the app may have seen the request and did not answer whole.
@@ -39,8 +42,12 @@ func (a *Attempt) say(o outcome, reason string) {
 	}
 }
 
-func (a *Attempt) said() (outcome, string) {
+// said is the last word about an answer with this status; 0: there was none.
+func (a *Attempt) said(status int) (outcome, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.outcome == outcomeReleased && status != 0 && status < http.StatusBadRequest {
+		return outcomeCompleted, ""
+	}
 	return a.outcome, a.reason
 }

@@ -24,8 +24,7 @@ type body struct {
 // readBody reads up to the buffer. An error means that the client went away or
 // sent too much; nothing has started then.
 func (g *Guard) readBody(r *http.Request, e early) (*body, error) {
-	print := newFingerprint(r, e)
-	b := &body{print: print, rest: r.Body}
+	b := &body{print: newFingerprint(r, e), rest: r.Body}
 	if r.ContentLength > g.cfg.Buffer {
 		return b, nil
 	}
@@ -42,10 +41,12 @@ func (g *Guard) readBody(r *http.Request, e early) (*body, error) {
 		b.close(g)
 		return nil, err
 	}
-	_, _ = print.Write(head)
+	_, _ = b.print.Write(head)
 	b.head = head
 	if int64(len(head)) <= want {
-		b.sum, b.rest, b.whole = print.sum(), nil, true
+		b.sum, b.rest, b.whole = b.print.sum(), nil, true
+		g.letGo(want - int64(len(head))) // a body of unknown length was given room for the largest
+		b.held = int64(len(head))
 	}
 	return b, nil
 }
@@ -78,6 +79,7 @@ type streamed struct {
 	body   *body
 	ended  func(sum []byte) error // told before the reader learns that this was the end
 	closed atomic.Bool
+	cut    atomic.Bool // the reader got an error instead of the end
 
 	mu   sync.Mutex
 	head []byte // hashed already
@@ -104,6 +106,9 @@ func (s *streamed) Read(p []byte) (int, error) {
 			err = failed
 		}
 	}
+	if err != nil && err != io.EOF && !s.closed.Load() {
+		s.cut.Store(true)
+	}
 	s.err = err
 	return n, err
 }
@@ -115,7 +120,7 @@ func (s *streamed) Close() error {
 }
 
 // end waits for a Read under way. unblock makes the client's connection give
-// up a Read that would wait for more.
+// up a Read that would wait for more. It may be called again.
 func (s *streamed) end(unblock func()) {
 	s.closed.Store(true)
 	if !s.mu.TryLock() {

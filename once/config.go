@@ -9,7 +9,7 @@ import (
 )
 
 // Config is what a Guard needs to know. The zero value works; each zero field
-// gets the default that stands beside it.
+// gets the default that stands beside it. Sizes are in bytes.
 type Config struct {
 	Tenant string // "default": the store's partition
 
@@ -63,7 +63,8 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Validate reports everything that is wrong with the configuration.
+// Validate reports everything that is wrong with the configuration, joined
+// into one error.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var errs []error
@@ -72,9 +73,15 @@ func (c Config) Validate() error {
 		value time.Duration
 		least time.Duration
 	}{
-		{"lease", c.Lease, time.Second}, {"wait", c.Wait, time.Millisecond}, {"max wait", c.MaxWait, c.Wait},
-		{"retention", c.Retention, time.Second}, {"tombstone", c.Tombstone, c.Retention}, {"cookies", c.Cookies, 0},
-		{"linger", c.Linger, 0}, {"store time", c.StoreTime, time.Millisecond}, {"sweep", c.Sweep, time.Second},
+		{"lease", c.Lease, time.Second},
+		{"wait", c.Wait, time.Millisecond},
+		{"max wait", c.MaxWait, c.Wait},
+		{"retention", c.Retention, time.Second},
+		{"tombstone", c.Tombstone, c.Retention},
+		{"cookies", c.Cookies, 0},
+		{"linger", c.Linger, 0},
+		{"store time", c.StoreTime, time.Millisecond},
+		{"sweep", c.Sweep, time.Second},
 	} {
 		if d.value < d.least {
 			errs = append(errs, fmt.Errorf("%s %s: want at least %s", d.name, d.value, d.least))
@@ -85,9 +92,13 @@ func (c Config) Validate() error {
 		value int64
 		most  int64
 	}{
-		{"buffer", c.Buffer, 32 << 20}, {"result limit", c.ResultLimit, 32 << 20}, {"memory", c.Memory, 1 << 40},
-		{"uncertain", int64(c.MaxUncertain), 1 << 30}, {"uncertain per principal", int64(c.MaxUncertainPerPrincipal), 1 << 30},
-		{"active", int64(c.MaxActive), 1 << 30}, {"active per principal", int64(c.MaxActivePerPrincipal), 1 << 30},
+		{"buffer", c.Buffer, 32 << 20},
+		{"result limit", c.ResultLimit, 32 << 20},
+		{"memory", c.Memory, 1 << 40},
+		{"uncertain", int64(c.MaxUncertain), 1 << 30},
+		{"uncertain per principal", int64(c.MaxUncertainPerPrincipal), 1 << 30},
+		{"active", int64(c.MaxActive), 1 << 30},
+		{"active per principal", int64(c.MaxActivePerPrincipal), 1 << 30},
 	} {
 		if n.value < 1 || n.value > n.most {
 			errs = append(errs, fmt.Errorf("%s %d: want 1 to %d", n.name, n.value, n.most))

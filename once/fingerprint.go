@@ -6,12 +6,12 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"sort"
+	"slices"
 	"strconv"
-	"strings"
 )
 
 // early is what a request shows before its body: enough to refuse a key that
@@ -111,7 +111,7 @@ func newPartHasher(boundary string) *partHasher {
 	p := &partHasher{pipe: writer, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		p.sum, p.err = hashParts(multipart.NewReader(reader, boundary))
+		p.sum, p.err = hashParts(reader, boundary)
 		// What follows the last boundary, or a body that is no multipart, is
 		// read to its end, so that the writer is never stuck.
 		_, _ = io.Copy(io.Discard, reader)
@@ -132,9 +132,39 @@ func (p *partHasher) abort() {
 	<-p.done
 }
 
-func hashParts(reader *multipart.Reader) ([]byte, error) {
+// A part's header is held in memory while it is read, and mime/multipart
+// takes 10 MiB of it. A body with a larger one than maxPartHeader is hashed as
+// raw bytes; headSlack is what the reader may be ahead of it.
+const (
+	maxPartHeader = 32 << 10
+	headSlack     = 32 << 10
+)
+
+var errPartHeader = errors.New("a part's header is too large")
+
+// headBound ends the reading when a part's header goes on for too long. It
+// belongs to the goroutine that reads.
+type headBound struct {
+	io.Reader
+	inBody bool
+	left   int
+}
+
+func (b *headBound) Read(p []byte) (int, error) {
+	if !b.inBody && b.left <= 0 {
+		return 0, errPartHeader
+	}
+	n, err := b.Reader.Read(p)
+	b.left -= n
+	return n, err
+}
+
+func hashParts(body io.Reader, boundary string) ([]byte, error) {
+	bound := &headBound{Reader: body}
+	reader := multipart.NewReader(bound, boundary)
 	outer := sha256.New()
 	for {
+		bound.inBody, bound.left = false, maxPartHeader+headSlack
 		part, err := reader.NextRawPart()
 		if err == io.EOF { // not errors.Is: a body that is cut short wraps it
 			return outer.Sum(nil), nil
@@ -142,22 +172,38 @@ func hashParts(reader *multipart.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		body := sha256.New()
-		size, err := io.Copy(body, part)
+		header := partHeader(part)
+		if headerSize(header) > maxPartHeader {
+			return nil, errPartHeader
+		}
+		bound.inBody = true
+		digest := sha256.New()
+		size, err := io.Copy(digest, part)
 		if err != nil {
 			return nil, err
 		}
-		writeParts(outer, partHeader(part), strconv.FormatInt(size, 10), string(body.Sum(nil)))
+		writeParts(outer, strconv.Itoa(len(header)))
+		writeParts(outer, header...)
+		writeParts(outer, strconv.FormatInt(size, 10), string(digest.Sum(nil)))
 	}
 }
 
-// partHeader is the part's whole header in a fixed order: name, file name and
-// type are in it, and what else changes the meaning of the bytes.
-func partHeader(part *multipart.Part) string {
-	lines := make([]string, 0, len(part.Header))
-	for name, values := range part.Header {
-		lines = append(lines, name+": "+strings.Join(values, "\x00"))
+// partHeader is the part's whole header in a fixed order, names and values in
+// turn: name, file name and type are in it, and what else changes the meaning
+// of the bytes.
+func partHeader(part *multipart.Part) []string {
+	out := make([]string, 0, 2*len(part.Header))
+	for _, name := range slices.Sorted(maps.Keys(part.Header)) {
+		for _, value := range part.Header[name] {
+			out = append(out, name, value)
+		}
 	}
-	sort.Strings(lines)
-	return strings.Join(lines, "\n")
+	return out
+}
+
+func headerSize(header []string) (n int) {
+	for _, text := range header {
+		n += len(text)
+	}
+	return n
 }

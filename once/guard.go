@@ -1,12 +1,15 @@
 package once
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/store"
@@ -16,7 +19,7 @@ var (
 	// ErrFenced means that a start was overtaken: its record is settled, or
 	// belongs to a later start.
 	ErrFenced = errors.New("this start no longer owns its record")
-	errBusy   = errors.New("too many at one time")
+	errClosed = errors.New("guard closed")
 )
 
 // Guard makes submissions start at most once. It is safe for concurrent use
@@ -32,20 +35,29 @@ type Guard struct {
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
 	mu       sync.Mutex
-	runs     map[*run]struct{}    // starts of this process, for their leases
-	givenUp  map[string]time.Time // owners whose start was never used, since when
-	observed chan struct{}        // bounds the look-ups of the report stage
+	runs     map[*run]struct{} // starts of this process, for their leases
+	givenUp  map[string]unused // by owner; guarded by mu, as runs and closed are
+	closed   bool
+	observed chan struct{} // bounds the look-ups of the report stage
+}
+
+// unused is a start that may stand in the store and that nobody will run.
+type unused struct {
+	id    string
+	since time.Time
 }
 
 // New makes a Guard on st. Where st belongs to this process alone, whatever it
-// holds as started was cut off by a crash and becomes uncertain now.
+// holds as started was cut off by a crash and becomes uncertain now; so there
+// must be one Guard at a time for each tenant of such a store. An error is of
+// the configuration or of the store, and nothing is left running.
 func New(ctx context.Context, st store.Store, cfg Config) (*Guard, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("once: %w", err)
 	}
 	g := &Guard{
 		store: st, cfg: cfg.withDefaults(),
-		runs: make(map[*run]struct{}), givenUp: make(map[string]time.Time),
+		runs: make(map[*run]struct{}), givenUp: make(map[string]unused),
 		observed: make(chan struct{}, 64),
 	}
 	if st.Exclusive() {
@@ -58,23 +70,50 @@ func New(ctx context.Context, st store.Store, cfg Config) (*Guard, error) {
 	}
 	background, stop := context.WithCancel(context.Background())
 	g.stop = stop
-	g.stopped.Go(func() { g.every(background, g.cfg.Lease/3, g.extendAll) })
+	g.stopped.Go(func() { g.every(background, g.cfg.Lease/3, g.renew) })
 	g.stopped.Go(func() { g.every(background, g.cfg.Sweep, g.sweep) })
 	return g, nil
 }
 
 // Close ends the Guard's own work and gives up what still runs: those records
-// become uncertain. Stop serving first. The store stays open.
+// become uncertain. Stop serving first: from here on nothing starts (503). The
+// store stays open. The error is the store's, of one record that could not be
+// written; such a record becomes uncertain when its lease ends. Each write
+// takes Config.StoreTime at most, whatever ctx says. It may be called again.
 func (g *Guard) Close(ctx context.Context) error {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
 	g.stop()
 	g.stopped.Wait()
-	var errs []error
+	var writers errgroup.Group
+	writers.SetLimit(upkeepWriters)
 	for _, r := range g.running() {
-		if err := r.doubt(ctx, "the gateway stopped while this was running"); err != nil && !errors.Is(err, ErrFenced) {
-			errs = append(errs, err)
-		}
+		writers.Go(func() error {
+			if err := r.doubt(ctx, "the gateway stopped while this was running"); !errors.Is(err, ErrFenced) {
+				return err
+			}
+			return nil
+		})
 	}
-	return errors.Join(errs...)
+	return writers.Wait()
+}
+
+// background does work beside the requests, until Close waits for it; false
+// means that it is too late.
+func (g *Guard) background(work func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.stopped.Go(work)
+	}
+	return !g.closed
+}
+
+func (g *Guard) isClosed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
 }
 
 func (g *Guard) every(ctx context.Context, d time.Duration, work func(context.Context)) {
@@ -136,42 +175,68 @@ type finding struct {
 }
 
 // begin starts the key for this request or says what is there instead. fresh
-// is what a new record holds; its owner and generation are set here.
+// is what a new record holds; its generation is set here. With an error, the
+// start may stand in the store all the same; a verdict beside it is what is
+// known of the key.
 func (g *Guard) begin(ctx context.Context, id, group string, fresh entry, onUncertain OnUncertain) (finding, error) {
 	ctx, cancel := g.detached(ctx)
 	defer cancel()
-	fresh.Owner = randomOwner()
-	fresh.Generation = 1
-	var version uint64 // 0: there should be none
+	var before finding // what this start takes the place of; its version is 0 where there is nothing
 	for {
-		fresh.Started = time.Now()
-		reply, err := g.put(ctx, id, version, StateStarted, group, fresh)
+		if g.isClosed() {
+			return finding{}, errClosed
+		}
+		fresh.Generation, fresh.Started = before.entry.Generation+1, time.Now()
+		if before.verdict == uncertain && before.entry.Fingerprint != nil {
+			fresh.Fingerprint = before.entry.Fingerprint // a retry is of the same body
+		}
+		reply, err := g.put(ctx, id, before.record.Version, StateStarted, group, fresh)
 		if err == nil {
-			r := &run{guard: g, id: id, group: group, entry: fresh, version: reply.Version}
-			g.mu.Lock()
-			g.runs[r] = struct{}{}
-			g.mu.Unlock()
-			return finding{verdict: mayStart, entry: fresh, now: reply.now, run: r}, nil
+			return g.started(ctx, id, group, fresh, before, reply), nil
 		}
 		found, err := g.found(err)
 		if err != nil {
-			g.giveUp(fresh.Owner)
 			return finding{}, err
 		}
 		if found.verdict == lost {
+			known := found
 			if found, err = g.expireLease(ctx, found); err != nil {
-				return finding{}, err
+				return known, err
 			}
 		}
-		switch {
-		case found.verdict == mayStart:
-		case found.verdict == uncertain && onUncertain == Retry && found.record.State == StateUncertain:
-		default:
+		if found.verdict != mayStart && (onUncertain != Retry || !found.retryable(fresh)) {
 			return found, nil
 		}
-		fresh.Generation = found.entry.Generation + 1
-		version = found.record.Version
+		before = found
 	}
+}
+
+// started is the run whose record was just written in place of before.
+func (g *Guard) started(ctx context.Context, id, group string, e entry, before finding, w written) finding {
+	r := &run{guard: g, id: id, group: group, entry: e, version: w.Version}
+	g.mu.Lock()
+	g.runs[r] = struct{}{}
+	g.mu.Unlock()
+	if before.verdict == uncertain {
+		g.doubt.add(before.record.Group, -1)
+		g.counts.add("retried")
+		g.observe(ctx, seeother.Decision{
+			Action: "retried", Route: e.Route, Applied: true, Method: e.Method, Path: e.Path,
+			Reason: "the outcome was uncertain, and the configuration says that the app drops repetitions", Record: id,
+		})
+	}
+	return finding{verdict: mayStart, entry: e, now: w.now, run: r}
+}
+
+// retryable reports whether f is uncertain and the same submission as fresh, as
+// far as that is known before the body's end.
+func (f finding) retryable(fresh entry) bool {
+	if f.verdict != uncertain || f.record.State != StateUncertain {
+		return false
+	}
+	old := early{sum: f.entry.Early, length: f.entry.Length}
+	return !old.conflicts(early{sum: fresh.Early, length: fresh.Length}) &&
+		(f.entry.Fingerprint == nil || fresh.Fingerprint == nil || bytes.Equal(f.entry.Fingerprint, fresh.Fingerprint))
 }
 
 // written is what put returns.
@@ -233,6 +298,7 @@ func (g *Guard) read(rec store.Record, now time.Time) (finding, error) {
 	if err != nil {
 		return finding{}, fmt.Errorf("record %s: %w", rec.Key, err)
 	}
+	e.Ended = e.ended(rec)
 	return finding{verdict: arrive(&rec, now, g.wasGivenUp(e.Owner)), record: rec, entry: e, now: now}, nil
 }
 
@@ -258,13 +324,14 @@ func (g *Guard) expireLease(ctx context.Context, f finding) (finding, error) {
 }
 
 // giveUp remembers that a start whose write may or may not have happened was
-// never used, so that the key is not lost to it. The list is bounded: what is
-// forgotten becomes uncertain when its lease ends.
-func (g *Guard) giveUp(owner string) {
+// never used, or was proved not to have reached the app, so that the key is
+// not lost to it. The list is bounded: what does not fit becomes uncertain
+// when its lease ends.
+func (g *Guard) giveUp(owner, id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.givenUp) < g.cfg.MaxActive {
-		g.givenUp[owner] = time.Now()
+		g.givenUp[owner] = unused{id: id, since: time.Now()}
 	}
 }
 

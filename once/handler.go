@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,7 +15,8 @@ import (
 )
 
 // Handler guards next. Requests without a key, and with other methods than the
-// policy's, pass untouched.
+// policy's, pass untouched, but for a Once-Guard or Once-Outcome header that
+// the client made up. It is safe for concurrent use, and so must next be.
 //
 // A guarded request is not cancelled when its client goes away. next should
 // bound its own time, and report through AttemptFrom what it knows when it
@@ -36,6 +36,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
+	r = withoutOurs(r)
 	key, err := clientKey(r.Header, h.policy.Header)
 	if errors.Is(err, errNoKey) && !h.policy.Required {
 		h.next.ServeHTTP(w, r)
@@ -55,6 +56,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.serve(key)
 }
 
+// withoutOurs drops the headers that are the Guard's to say: a client could
+// make the app believe them. The client's own request is left as it is.
+func withoutOurs(r *http.Request) *http.Request {
+	if r.Header[GuardHeader] == nil && r.Header[OutcomeHeader] == nil {
+		return r
+	}
+	out := *r
+	out.Header = r.Header.Clone()
+	out.Header.Del(GuardHeader)
+	out.Header.Del(OutcomeHeader)
+	return &out
+}
+
 // exchange is one guarded request.
 type exchange struct {
 	*handler
@@ -63,16 +77,21 @@ type exchange struct {
 	client string
 
 	principal Principal
+	mayReplay bool   // what r said before the app had it in its hands
 	id        string // of the record
 	group     string // whose caps count
 	early     early
 	body      *body
+	stream    *streamed // the body on its way to the app, when it is not whole
 	fresh     entry
+	tried     bool // begin was called
+	known     bool // a record was seen that forbids another run
 	waited    bool
 }
 
 func (x *exchange) serve(key string) {
-	x.principal = x.policy.Principal(x.r)
+	x.principal = x.policy.principal(x.r)
+	x.mayReplay = replayable(x.principal, x.r)
 	x.id = recordKey(x.guard.cfg.Tenant, x.principal, x.r.Method, x.r.Host, x.policy.Scope, key)
 	if x.group = x.principal.Hash; x.group == "" {
 		x.group = "client " + HashKey(x.client)
@@ -90,7 +109,7 @@ func (x *exchange) serve(key string) {
 	}
 	defer func() { x.body.close(x.guard) }()
 	x.fresh = entry{
-		Early: x.early.sum, Length: x.early.length, Fingerprint: x.body.sum, KeyHash: HashKey(key),
+		Owner: randomOwner(), Early: x.early.sum, Length: x.early.length, Fingerprint: x.body.sum, KeyHash: HashKey(key),
 		Method: x.r.Method, Host: x.r.Host, Path: x.r.URL.EscapedPath(), Route: x.policy.Route, Principal: x.principal.Kind,
 	}
 	x.resolve()
@@ -120,6 +139,7 @@ func (x *exchange) resolve() {
 	deadline := time.Now().Add(x.patience())
 	for {
 		found, err := x.look()
+		x.known = x.known || found.verdict > mayStart
 		if err != nil {
 			x.storeDown(err)
 			return
@@ -149,8 +169,13 @@ func (x *exchange) resolve() {
 // means that the request was answered here.
 func (x *exchange) look() (finding, error) {
 	if full, _ := x.tooDoubtful(); full || !x.body.sendable() {
-		return x.lookOnly()
+		found, err := x.lookOnly()
+		// A retry adds no doubt, and may be the only thing that ends it.
+		if err != nil || x.policy.OnUncertain != Retry || !x.body.sendable() || !found.retryable(x.fresh) {
+			return found, err
+		}
 	}
+	x.tried = true
 	return x.guard.begin(x.r.Context(), x.id, x.group, x.fresh, x.policy.OnUncertain)
 }
 
@@ -162,6 +187,7 @@ func (x *exchange) lookOnly() (finding, error) {
 	found := finding{verdict: mayStart, now: now}
 	if err == nil {
 		if found, err = x.guard.read(rec, now); err == nil && found.verdict == lost {
+			x.known = true
 			found, err = x.guard.expireLease(ctx, found)
 		}
 	}
@@ -216,124 +242,44 @@ func (x *exchange) wait(f finding, deadline time.Time) bool {
 	if err == nil || errors.Is(err, store.ErrNotFound) {
 		return true
 	}
-	return x.r.Context().Err() == nil && time.Now().Before(deadline) // the next look says what is wrong with the store
+	// The next look says what is wrong with the store; a pause, so that one that
+	// only cannot wait is not asked in a tight loop.
+	pause := time.NewTimer(waitPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
-// patience is how long this request waits for the first answer (RFC 7240
-// section 4.3).
+const waitPause = 50 * time.Millisecond
+
+// patience is how long this request waits for the first answer.
 func (x *exchange) patience() time.Duration {
-	for _, line := range x.r.Header.Values("Prefer") {
-		for item := range strings.SplitSeq(line, ",") {
-			name, value, _ := strings.Cut(strings.TrimSpace(item), "=")
-			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
-				continue
-			}
-			if n, err := strconv.Atoi(strings.Trim(value, `" `)); err == nil && n >= 0 {
-				return min(time.Duration(min(n, 1<<20))*time.Second, x.guard.cfg.MaxWait)
-			}
-		}
+	if seconds, ok := preferWait(x.r.Header); ok {
+		return min(time.Duration(seconds)*time.Second, x.guard.cfg.MaxWait)
 	}
 	return x.guard.cfg.Wait
 }
 
-// start runs the app. Everything that can go wrong from here on ends in a
-// record that says so.
-func (x *exchange) start(own *run) {
-	attempt := &Attempt{}
-	ctx := context.WithValue(context.WithoutCancel(x.r.Context()), attemptKey{}, attempt)
-	req := x.r.WithContext(ctx)
-	req.Body = x.forApp(func(sum []byte) error { return own.setFingerprint(ctx, sum) })
-	if stream, ok := req.Body.(*streamed); ok {
-		defer stream.end(x.unblock)
-	}
-	rec := &recorder{client: x.w, header: make(http.Header), limit: x.guard.cfg.ResultLimit, guard: x.guard}
-	settled := false
-	rec.open = func(status int, header http.Header) error {
-		settled = true
-		return x.settle(own, attempt, status, header, func(ctx context.Context) error {
-			return own.complete(ctx, result{Status: status}, nil, x.body.sum)
-		})
-	}
-	defer rec.letGo()
-	if failure := x.run(rec, req); failure != nil {
-		x.broken(own, attempt, settled, failure)
-		return
-	}
-	rec.finish()
-	if settled {
-		return
-	}
-	err := x.settle(own, attempt, rec.status, rec.sent, func(ctx context.Context) error {
-		res, kept := rec.result(x.policy, x.principal, replayable(x.principal, x.r))
-		return own.complete(ctx, res, kept, x.body.sum)
-	})
-	if err != nil {
-		x.notRecorded(err)
-		return
-	}
-	rec.deliver()
-}
-
-// forApp is the body as the app reads it; ended is told the fingerprint of one
-// that streams.
-func (x *exchange) forApp(ended func(sum []byte) error) io.ReadCloser {
-	if x.body.whole {
-		return io.NopCloser(bytes.NewReader(x.body.head))
-	}
-	return &streamed{body: x.body, head: x.body.head, ended: ended}
-}
-
-// unblock makes the server give up reading a body that the app did not wait
-// for.
-func (x *exchange) unblock() {
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now()) // where it is not supported, the client ends it
-}
-
-// run calls the app and catches its panic, so that the record can say it.
-func (x *exchange) run(w http.ResponseWriter, r *http.Request) (failure any) {
-	defer func() { failure = recover() }()
-	r.Header.Del(OutcomeHeader)
-	x.next.ServeHTTP(w, r)
-	return nil
-}
-
-// settle records what the answer means; done records a completed one.
-func (x *exchange) settle(own *run, a *Attempt, status int, header http.Header, done func(context.Context) error) error {
-	ctx := x.r.Context()
-	said := header.Get(OutcomeHeader)
-	header.Del(OutcomeHeader)
-	meaning, reason := a.said()
-	if meaning == outcomeCompleted {
-		meaning, reason = x.policy.judge(status, said)
-	}
-	switch meaning {
-	case outcomeReleased:
-		header.Set(OutcomeHeader, "not-applied")
-		x.decide("released", status, status, reason)
-		if err := own.release(ctx, reason); err != nil {
-			x.guard.giveUp(own.entry.Owner) // proved all the same
-		}
-		return nil
-	case outcomeUncertain:
-		header.Set(OutcomeHeader, "uncertain")
-		return own.doubt(ctx, reason)
-	}
-	return done(ctx)
-}
-
-// broken records an answer that was cut short.
-func (x *exchange) broken(own *run, a *Attempt, settled bool, failure any) {
-	if !settled {
-		if meaning, reason := a.said(); meaning == outcomeReleased {
-			if err := own.release(x.r.Context(), reason); err != nil {
-				x.guard.giveUp(own.entry.Owner)
+// preferWait reads the wait preference, in seconds (RFC 7240 section 4.3); the
+// first that can be read counts. More than a week is a week.
+func preferWait(h http.Header) (seconds int, ok bool) {
+	const most = 7 * 24 * 60 * 60
+	for _, line := range h.Values("Prefer") {
+		for item := range strings.SplitSeq(line, ",") {
+			item, _, _ = strings.Cut(item, ";") // parameters
+			name, value, _ := strings.Cut(item, "=")
+			if !strings.EqualFold(strings.Trim(name, " \t"), "wait") {
+				continue
 			}
-		} else {
-			_ = own.doubt(x.r.Context(), "the app's answer was cut short") // else the lease ends, with the same result
+			n, err := strconv.ParseUint(strings.Trim(value, "\" \t"), 10, 64)
+			if err == nil || errors.Is(err, strconv.ErrRange) {
+				return int(min(n, most)), true
+			}
 		}
 	}
-	if failure != http.ErrAbortHandler || settled { //nolint:errorlint // a panic's value, not a chain
-		panic(failure)
-	}
-	x.cutShort()
+	return 0, false
 }

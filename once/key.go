@@ -37,7 +37,7 @@ func clientKey(h http.Header, name string) (string, error) {
 		return "", fmt.Errorf("%w: %s comes %d times", errBadKey, name, len(lines))
 	}
 	text := strings.Trim(lines[0], " \t")
-	if len(text) > MaxKey+2 { // two quotes
+	if len(text) > 2*MaxKey+2 { // two quotes, and each byte may be escaped
 		return "", fmt.Errorf("%w: it is longer than %d bytes", errBadKey, MaxKey)
 	}
 	key, err := parseKey(text)

@@ -1,6 +1,9 @@
 package once
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // tally counts by group and in all.
 type tally struct {
@@ -19,6 +22,7 @@ func (t *tally) addLocked(group string, n int) {
 	if t.groups == nil {
 		t.groups = make(map[string]int)
 	}
+	n = max(n, -t.groups[group]) // what was never counted is not taken away
 	t.all += n
 	if t.groups[group] += n; t.groups[group] <= 0 {
 		delete(t.groups, group)
@@ -78,8 +82,6 @@ func (c *counts) all() map[string]uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := make(map[string]uint64, len(c.byName))
-	for name, n := range c.byName {
-		out[name] = n
-	}
+	maps.Copy(out, c.byName)
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seeother/seeother"
@@ -52,8 +53,10 @@ type Page struct {
 	Cursor  string    `json:"cursor,omitempty"`
 }
 
-// List returns records. With a Key, a page may hold fewer records than the
-// limit, or none, and still not be the last.
+// List returns records in the order of their IDs. A record that cannot be read
+// is listed with nothing but its ID, state and the reason. With a Key, a page
+// may hold fewer records than the limit, or none, and still not be the last.
+// Errors are the store's; store.ErrInvalid is of the Cursor.
 func (g *Guard) List(ctx context.Context, q Query) (Page, error) {
 	if q.Limit <= 0 {
 		q.Limit = 100
@@ -68,7 +71,7 @@ func (g *Guard) List(ctx context.Context, q Query) (Page, error) {
 	for _, rec := range found.Records {
 		s, err := summarize(rec)
 		if err != nil {
-			return Page{}, err
+			s = Summary{ID: rec.Key, State: rec.State, Reason: err.Error(), Expires: rec.Expires}
 		}
 		if q.Key == "" || s.KeyHash == HashKey(q.Key) {
 			page.Records = append(page.Records, s)
@@ -77,7 +80,7 @@ func (g *Guard) List(ctx context.Context, q Query) (Page, error) {
 	return page, nil
 }
 
-// Show returns one record, or store.ErrNotFound.
+// Show returns one record. Errors: store.ErrNotFound, or the store's.
 func (g *Guard) Show(ctx context.Context, id string) (Summary, error) {
 	rec, _, err := g.store.Get(ctx, g.cfg.Tenant, Class, id)
 	if err != nil {
@@ -94,7 +97,7 @@ func summarize(rec store.Record) (Summary, error) {
 	s := Summary{
 		ID: rec.Key, State: rec.State, Generation: e.Generation, Method: e.Method, Host: e.Host, Path: e.Path,
 		Route: e.Route, Principal: e.Principal, KeyHash: e.KeyHash, Reason: e.Reason, Started: e.Started,
-		Ended: e.Ended, Expires: rec.Expires, ResolvedBy: e.ResolvedBy,
+		Ended: e.ended(rec), Expires: rec.Expires, ResolvedBy: e.ResolvedBy,
 	}
 	if rec.State == StateStarted {
 		s.LeaseEnds = rec.Due
@@ -115,7 +118,9 @@ type Resolution struct {
 const maxNote = 1000
 
 // Resolve ends the doubt about a record. A record resolved as completed has
-// no answer to repeat: its duplicates get 409.
+// no answer to repeat: its duplicates get 409. Errors: ErrResolution,
+// ErrNotUncertain, store.ErrNotFound, store.ErrConflict when somebody else was
+// faster, or the store's own.
 func (g *Guard) Resolve(ctx context.Context, id string, how Resolution) (Summary, error) {
 	if how.As != StateCompleted && how.As != StateReleased {
 		return Summary{}, fmt.Errorf("resolution %q: %w", how.As, ErrResolution)
@@ -132,7 +137,7 @@ func (g *Guard) Resolve(ctx context.Context, id string, how Resolution) (Summary
 		return Summary{}, fmt.Errorf("record %s is %s: %w", id, rec.State, ErrNotUncertain)
 	}
 	e := f.entry
-	e.ResolvedBy = how.Note[:min(len(how.Note), maxNote)]
+	e.ResolvedBy = strings.ToValidUTF8(how.Note[:min(len(how.Note), maxNote)], "")
 	if e.ResolvedBy == "" {
 		e.ResolvedBy = "an operator"
 	}
@@ -161,7 +166,7 @@ type Stats struct {
 }
 
 // Stats returns the numbers of this process; Uncertain counts the whole store
-// as of the last sweep.
+// as of the last sweep. It asks no store, and is safe for concurrent use.
 func (g *Guard) Stats() Stats {
 	_, active := g.load.get("")
 	_, doubtful := g.doubt.get("")

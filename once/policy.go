@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/seeother/seeother"
 )
@@ -22,7 +23,8 @@ const (
 )
 
 // Policy is how a route is guarded. The zero value guards POST and PATCH
-// requests that carry an Idempotency-Key.
+// requests that carry an Idempotency-Key. Its functions are called for many
+// requests at one time.
 type Policy struct {
 	Stage        seeother.Stage
 	Route        string   // its name in the configuration, for the log
@@ -44,7 +46,8 @@ type Policy struct {
 	Client func(*http.Request) string
 }
 
-// Validate reports everything that is wrong with the policy.
+// Validate reports everything that is wrong with the policy, joined into one
+// error. Guard.Handler does not call it.
 func (p Policy) Validate() error {
 	var errs []error
 	for _, m := range p.Methods {
@@ -53,6 +56,9 @@ func (p Policy) Validate() error {
 		default:
 			errs = append(errs, fmt.Errorf("method %q: want POST, PATCH, PUT or DELETE", m))
 		}
+	}
+	if strings.ContainsFunc(p.Header, notInName) {
+		errs = append(errs, fmt.Errorf("key header %q: want letters, digits, - and _", p.Header))
 	}
 	for _, s := range p.NotApplied {
 		if s < 400 || s > 599 {
@@ -75,6 +81,18 @@ func (p Policy) withDefaults() Policy {
 	}
 	p.Replay = canonical(p.Replay)
 	return p
+}
+
+// principal is on whose behalf r comes, by the policy's rule.
+func (p Policy) principal(r *http.Request) Principal {
+	if who := p.Principal(r); who.known() {
+		return who
+	}
+	return nobody
+}
+
+func notInName(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
 }
 
 func canonical(names []string) []string {

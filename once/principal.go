@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"strings"
 )
 
 // Principal is on whose behalf a request comes. The answer to one principal is
@@ -26,7 +27,7 @@ type PrincipalRule struct {
 	Cookie string
 }
 
-// Of returns the principal of r.
+// Of returns the principal of r. It only reads, and is safe for concurrent use.
 func (p PrincipalRule) Of(r *http.Request) Principal {
 	if p.Header != "" && p.Trusted != nil && p.Trusted(r) {
 		if values := r.Header.Values(p.Header); len(values) == 1 && values[0] != "" {
@@ -40,14 +41,21 @@ func (p PrincipalRule) Of(r *http.Request) Principal {
 			return newPrincipal("cookie", found[0].Value)
 		}
 	}
-	if values := r.Header.Values("Authorization"); len(values) > 0 {
+	if values := r.Header.Values("Authorization"); strings.Join(values, "") != "" {
 		return newPrincipal("authorization", values...)
 	}
-	if values := r.Header.Values("X-API-Key"); len(values) > 0 {
+	if values := r.Header.Values("X-API-Key"); strings.Join(values, "") != "" {
 		return newPrincipal("api-key", values...)
 	}
-	return Principal{Kind: "none"}
+	return nobody
 }
+
+// nobody is who comes without anything that names them.
+var nobody = Principal{Kind: "none"}
+
+// known reports whether p names somebody. What a Principal function returns
+// without a Hash names nobody, whatever its Kind.
+func (p Principal) known() bool { return p.Hash != "" }
 
 func newPrincipal(kind string, secrets ...string) Principal {
 	h := sha256.New()
@@ -59,5 +67,5 @@ func newPrincipal(kind string, secrets ...string) Principal {
 // same key and body again. A request with cookies but without a principal has
 // an identity that is not known here, so nobody else may see its answer.
 func replayable(p Principal, r *http.Request) bool {
-	return p.Kind != "none" || r.Header.Get("Cookie") == ""
+	return p.known() || len(r.Header["Cookie"]) == 0
 }

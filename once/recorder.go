@@ -3,6 +3,7 @@ package once
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"maps"
 	"mime"
 	"net"
@@ -31,6 +32,7 @@ type recorder struct {
 	held     int64 // bytes taken from the Guard's memory
 	passing  bool
 	failed   error
+	refused  error     // open failed: nothing went to the client
 	goneAt   time.Time // when the client was found gone
 	hijacked bool
 }
@@ -38,11 +40,15 @@ type recorder struct {
 func (w *recorder) Header() http.Header { return w.header }
 
 func (w *recorder) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("invalid WriteHeader code %v", status)) // as net/http, before it is on record
+	}
 	if w.status != 0 || (status >= 100 && status < 200 && status != http.StatusSwitchingProtocols) {
 		return // an interim answer belongs to a client that may have gone
 	}
 	w.status = status
 	w.sent = w.header.Clone()
+	w.sent.Del(GuardHeader) // ours to say
 	if media, _, _ := mime.ParseMediaType(w.sent.Get("Content-Type")); media == "text/event-stream" {
 		w.pass()
 	}
@@ -95,7 +101,7 @@ func (w *recorder) forward(p []byte) (int, error) {
 // pass stops holding.
 func (w *recorder) pass() {
 	w.passing = true
-	if w.failed = w.open(w.status, w.sent); w.failed != nil {
+	if !w.opened(w.sent) {
 		return
 	}
 	maps.Copy(w.client.Header(), w.sent)
@@ -104,6 +110,13 @@ func (w *recorder) pass() {
 		_, _ = w.forward(w.body.Bytes())
 	}
 	w.letGo()
+}
+
+// opened settles the run before anything goes to the client.
+func (w *recorder) opened(header http.Header) bool {
+	w.refused = w.open(w.status, header)
+	w.failed = w.refused
+	return w.refused == nil
 }
 
 func (w *recorder) letGo() {
@@ -130,7 +143,7 @@ func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		if w.status == 0 {
 			w.status = http.StatusSwitchingProtocols
 		}
-		if w.failed = w.open(w.status, w.header); w.failed != nil {
+		if !w.opened(w.header) {
 			return nil, nil, w.failed
 		}
 	}
@@ -157,7 +170,9 @@ func (w *recorder) trailer() http.Header {
 		if out == nil {
 			out = make(http.Header)
 		}
-		out[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+		if name = http.CanonicalHeaderKey(name); name != OutcomeHeader && name != GuardHeader { // ours to say
+			out[name] = slices.Clone(values)
+		}
 	}
 	for _, line := range w.sent.Values("Trailer") {
 		for name := range strings.SplitSeq(line, ",") {
@@ -184,7 +199,7 @@ func (w *recorder) result(p Policy, who Principal, replay bool) (result, []byte)
 	res.Header = p.kept(w.sent)
 	res.Trailer = p.kept(w.trailer())
 	res.BodyKept = true
-	if who.Kind != "none" {
+	if who.known() {
 		res.Cookies = slices.Clone(w.sent.Values("Set-Cookie"))
 	}
 	return res, w.body.Bytes()
@@ -209,9 +224,9 @@ func send(w http.ResponseWriter, status int, trailer http.Header, body []byte) {
 	default:
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone comes again with its key
-	for name, values := range trailer {
+	for name, values := range trailer { // before the header, or net/http sends a short body with its length and without them
 		h[http.TrailerPrefix+name] = values
 	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that is gone comes again with its key
 }

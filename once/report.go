@@ -25,7 +25,7 @@ func (h *handler) report(r *http.Request, key string, keyErr error) {
 	case keyErr != nil:
 		d.Action, d.After, d.Reason = "malformed", http.StatusBadRequest, keyErr.Error()
 	default:
-		d.Record = recordKey(h.guard.cfg.Tenant, h.policy.Principal(r), r.Method, r.Host, h.policy.Scope, key)
+		d.Record = recordKey(h.guard.cfg.Tenant, h.policy.principal(r), r.Method, r.Host, h.policy.Scope, key)
 		h.guard.reportSeen(r.Context(), d)
 		return
 	}
@@ -38,7 +38,7 @@ func (g *Guard) reportSeen(ctx context.Context, d seeother.Decision) {
 	default:
 		return
 	}
-	g.stopped.Go(func() {
+	open := g.background(func() {
 		defer func() { <-g.observed }()
 		ctx, cancel := g.detached(ctx)
 		defer cancel()
@@ -48,4 +48,7 @@ func (g *Guard) reportSeen(ctx context.Context, d seeother.Decision) {
 			g.observe(ctx, d)
 		}
 	})
+	if !open {
+		<-g.observed
+	}
 }

@@ -1,6 +1,7 @@
 package once
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -21,13 +22,22 @@ type run struct {
 	entry   entry
 	version uint64
 	settled bool
+	lost    bool // refused once: its lease is not extended any more
 }
+
+var errOtherBody = errors.New("the body differs from what came first with this key")
 
 // setFingerprint puts the fingerprint on the record, when the body ended.
 func (r *run) setFingerprint(ctx context.Context, sum []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.settled || r.entry.Fingerprint != nil {
+	switch {
+	case r.settled:
+		return nil
+	case r.entry.Fingerprint != nil: // of the try before, which this one repeats
+		if !bytes.Equal(r.entry.Fingerprint, sum) {
+			return errOtherBody
+		}
 		return nil
 	}
 	r.entry.Fingerprint = sum
@@ -38,10 +48,12 @@ func (r *run) setFingerprint(ctx context.Context, sum []byte) error {
 func (r *run) extend(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.settled {
+	if r.settled || r.lost {
 		return nil
 	}
-	return r.write(ctx, StateStarted)
+	err := r.write(ctx, StateStarted)
+	r.lost = errors.Is(err, ErrFenced)
+	return err
 }
 
 // complete records the app's answer.

@@ -1,12 +1,16 @@
 package once
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seeother/seeother/store"
 )
@@ -44,6 +48,7 @@ type entry struct {
 	Started     time.Time `json:"started"`
 	Ended       time.Time `json:"ended,omitzero"`
 	ResolvedBy  string    `json:"resolvedBy,omitempty"`
+	Aged        bool      `json:"aged,omitempty"` // written again since it ended: Ended is the store's time
 	Result      *result   `json:"result,omitempty"`
 
 	body []byte // of the result, kept beside the JSON
@@ -65,6 +70,10 @@ type result struct {
 const valueFormat = 1
 
 func (e entry) encode() ([]byte, error) {
+	if e.Result != nil {
+		res := e.Result.mapped(toText)
+		e.Result = &res
+	}
 	meta, err := json.Marshal(e)
 	if err != nil {
 		return nil, err
@@ -81,7 +90,7 @@ func decode(value []byte) (entry, error) {
 		return entry{}, fmt.Errorf("%w: unknown format", errRecord)
 	}
 	size, n := binary.Uvarint(value[1:])
-	if n <= 0 || size > uint64(len(value)-1-n) {
+	if n <= 0 || size > uint64(len(value[1+n:])) {
 		return entry{}, fmt.Errorf("%w: cut short", errRecord)
 	}
 	rest := value[1+n:]
@@ -89,10 +98,78 @@ func decode(value []byte) (entry, error) {
 	if err := json.Unmarshal(rest[:size], &e); err != nil {
 		return entry{}, fmt.Errorf("%w: %w", errRecord, err)
 	}
+	if e.Result != nil {
+		res := e.Result.mapped(fromText)
+		e.Result = &res
+	}
 	if body := rest[size:]; len(body) > 0 {
 		e.body = body
 	}
 	return e, nil
+}
+
+// ended dates the end of a completed record by the store's clock, which wrote
+// it; how old an answer is must not depend on a gateway's clock.
+func (e entry) ended(rec store.Record) time.Time {
+	if rec.State == StateCompleted && !e.Aged {
+		return rec.Updated
+	}
+	return e.Ended
+}
+
+// Header values are bytes (RFC 9110 section 5.5), and JSON holds UTF-8 only.
+// What is not UTF-8 stands as base64 behind a NUL, which no header can hold.
+const bytesMark = "\x00"
+
+func toText(s string) string {
+	if utf8.ValidString(s) && !strings.HasPrefix(s, bytesMark) {
+		return s
+	}
+	return bytesMark + base64.StdEncoding.EncodeToString([]byte(s))
+}
+
+func fromText(s string) string {
+	coded, ok := strings.CutPrefix(s, bytesMark)
+	if !ok {
+		return s
+	}
+	raw, err := base64.StdEncoding.DecodeString(coded)
+	if err != nil {
+		return s
+	}
+	return string(raw)
+}
+
+// mapped is res with change applied to every header value; what change leaves
+// alone is shared with res.
+func (res result) mapped(change func(string) string) result {
+	res.Header, res.Trailer = mapHeader(res.Header, change), mapHeader(res.Trailer, change)
+	res.Cookies = mapStrings(res.Cookies, change)
+	return res
+}
+
+func mapHeader(h http.Header, change func(string) string) http.Header {
+	if h == nil {
+		return nil
+	}
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		out[name] = mapStrings(values, change)
+	}
+	return out
+}
+
+func mapStrings(values []string, change func(string) string) []string {
+	out := values
+	for i, v := range values {
+		if c := change(v); c != v {
+			if &out[0] == &values[0] {
+				out = slices.Clone(values)
+			}
+			out[i] = c
+		}
+	}
+	return out
 }
 
 // verdict is what a request finds when it comes with its key.

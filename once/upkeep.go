@@ -3,6 +3,8 @@ package once
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,6 +15,61 @@ import (
 // upkeepWriters is how many records upkeep writes at one time: enough for a
 // store to sync them together, few enough to leave it to the requests.
 const upkeepWriters = 64
+
+// renew keeps what runs here from being taken for dead, and gives back what
+// will not run.
+func (g *Guard) renew(ctx context.Context) {
+	g.extendAll(ctx)
+	g.returnUnused(ctx)
+}
+
+// returnUnused releases the records of starts that were given up, so that
+// other gateways, and requests after the lease, find the key free. A write
+// that the store is still busy with may come late: an owner is kept in mind
+// for two leases, and until the store could be asked.
+func (g *Guard) returnUnused(ctx context.Context) {
+	g.mu.Lock()
+	all := maps.Clone(g.givenUp)
+	g.mu.Unlock()
+	var writers errgroup.Group
+	writers.SetLimit(upkeepWriters)
+	for owner, u := range all {
+		writers.Go(func() error {
+			if err := g.returnOne(ctx, owner, u.id); err == nil && time.Since(u.since) > 2*g.cfg.Lease {
+				g.mu.Lock()
+				delete(g.givenUp, owner)
+				g.mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = writers.Wait()
+}
+
+// returnOne releases the record id if it is owner's start.
+func (g *Guard) returnOne(ctx context.Context, owner, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.StoreTime)
+	defer cancel()
+	rec, _, err := g.store.Get(ctx, g.cfg.Tenant, Class, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e, err := decode(rec.Value)
+	if err != nil || !finish(rec.State, e, e.Generation, owner) {
+		return nil // not ours
+	}
+	e.Reason = "it was given up before it reached the app"
+	if _, err = g.put(ctx, id, rec.Version, StateReleased, rec.Group, e); err == nil && rec.State == StateUncertain {
+		g.doubt.add(rec.Group, -1)
+	}
+	if errors.Is(err, store.ErrConflict) {
+		return nil // somebody took it over
+	}
+	return err
+}
 
 // extendAll renews the leases of all starts of this process. One that cannot
 // be renewed is tried again at the next turn, and after that becomes uncertain.
@@ -33,23 +90,20 @@ func (g *Guard) extendAll(ctx context.Context) {
 // memory that the key was used.
 func (g *Guard) sweep(ctx context.Context) {
 	_ = g.eachDue(ctx, StateStarted, func(f finding) error {
+		if f.verdict != lost {
+			return nil // given up: returnUnused has it
+		}
 		_, err := g.expireLease(ctx, f)
 		return err
 	})
 	_ = g.eachDue(ctx, StateCompleted, func(f finding) error { return g.age(ctx, f) })
 	_ = g.recount(ctx)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for owner, since := range g.givenUp {
-		if time.Since(since) > 2*g.cfg.Lease { // its record, if any, is uncertain by now
-			delete(g.givenUp, owner)
-		}
-	}
 }
 
 // age drops from a completed record what its time is over for.
 func (g *Guard) age(ctx context.Context, f finding) error {
 	e, state := f.entry, StateCompleted
+	e.Aged = true
 	age := f.now.Sub(e.Ended)
 	if age >= g.cfg.Retention || e.Result == nil {
 		e.Result, e.body, state = nil, nil, StateExpired
@@ -94,8 +148,11 @@ func (g *Guard) recover(ctx context.Context) error {
 	})
 }
 
-// each lists records page by page and works on many at one time.
+// each lists records page by page and works on many at one time. A record that
+// cannot be read is passed over, so that it does not hold up the others, and is
+// the error at the end.
 func (g *Guard) each(ctx context.Context, q store.Query, work func(finding) error) error {
+	var unreadable atomic.Pointer[error]
 	for {
 		page, err := g.store.List(ctx, q)
 		if err != nil {
@@ -107,7 +164,8 @@ func (g *Guard) each(ctx context.Context, q store.Query, work func(finding) erro
 			writers.Go(func() error {
 				f, err := g.read(rec, page.Now)
 				if err != nil {
-					return err
+					unreadable.Store(&err)
+					return nil
 				}
 				return work(f)
 			})
@@ -115,11 +173,18 @@ func (g *Guard) each(ctx context.Context, q store.Query, work func(finding) erro
 		if err := writers.Wait(); err != nil {
 			return err
 		}
-		if page.Cursor == "" || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if page.Cursor == "" {
+			break
 		}
 		q.Cursor = page.Cursor
 	}
+	if err := unreadable.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // recount counts the uncertain records anew; other gateways on the same store

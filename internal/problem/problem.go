@@ -5,6 +5,7 @@ package problem
 import (
 	"encoding/json"
 	"html/template"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -44,9 +45,7 @@ func Write(w http.ResponseWriter, r *http.Request, p Details) {
 		return
 	}
 	members := make(map[string]any, len(p.Extra)+4)
-	for k, v := range p.Extra {
-		members[k] = v
-	}
+	maps.Copy(members, p.Extra)
 	members["type"] = Base + p.Type
 	members["title"] = p.Title
 	members["status"] = p.Status
