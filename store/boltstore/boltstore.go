@@ -56,6 +56,7 @@ type Store struct {
 	gate    gate
 	writing sync.Mutex            // held by the one transaction that writes
 	version uint64                // the last one given, or drawn in vain; guarded by writing
+	stuck   bool                  // bolt panicked in a transaction that writes; guarded by writing
 	lost    atomic.Pointer[error] // set once: see transact
 
 	mu    sync.RWMutex // guards over, and that under is not added to after it
@@ -133,6 +134,9 @@ func (s *Store) Close() error {
 	s.under.Wait()
 	close(s.calls)
 	s.done.Wait()
+	if s.stuck { // then bolt's Close may wait for ever: the end of the process closes the file
+		return *s.lost.Load()
+	}
 	return s.db.Close()
 }
 

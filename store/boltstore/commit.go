@@ -192,10 +192,11 @@ func (s *Store) answer(c *call, err error) {
 	close(c.done)
 }
 
-// transact runs one transaction. When it fails at its very last step, the sync
-// of the page that makes it valid, it may be seen by readers and yet not be on
-// disk. Then the store is lost to this process: only a new Open, which reads
-// the disk, can tell what is there.
+// transact runs one transaction. There are two ends of it after which the store
+// is lost to this process, and every call says so. When the very last step
+// fails, the sync of the page that makes the transaction valid, readers may see
+// what is not on disk; only a new Open, which reads the disk, can tell. And when
+// bolt panics, it may keep its lock for ever.
 func (s *Store) transact(do func(*bbolt.Tx) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -213,10 +214,15 @@ func (s *Store) transact(do func(*bbolt.Tx) error) error {
 			return err
 		})
 	})
+	var panicked *panicError
 	switch {
 	case err == nil:
 		s.gate.durable(id)
 		return nil
+	case errors.As(err, &panicked):
+		s.stuck = true
+		s.lost.Store(&err)
+		return err
 	case !committing:
 		return err
 	}

@@ -206,3 +206,20 @@ func TestTheReasonOfTheSystemIsFoundInText(t *testing.T) {
 		t.Errorf("reason: %v, want it as it was", got)
 	}
 }
+
+func TestAPanicWhileWritingLosesTheStoreAndBlocksNobody(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, t.TempDir())
+	apply(t, s, store.PutIfAbsent("c", "a", store.Put{}))
+	err := s.transact(func(*bbolt.Tx) error { panic("assertion failed: a page") })
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("transaction: %v, want ErrDamaged", err)
+	}
+	_, err = s.Apply(t.Context(), "p", store.PutIfAbsent("c", "b", store.Put{}))
+	_, _, got := s.Get(t.Context(), "p", "c", "a")
+	for name, err := range map[string]error{"apply": err, "get": got, "ready": s.Ready(t.Context()), "close": s.Close()} {
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v, want ErrDamaged", name, err)
+		}
+	}
+}

@@ -102,13 +102,26 @@ func prepare(db *bbolt.DB, path string) error {
 	return nil
 }
 
-// safely turns a panic of bolt, which is how it meets a damaged page, into an
-// error, and also a read beyond the end of a file that was cut while open.
+// panicError is a panic of bolt, which is how it meets a damaged page.
+type panicError struct {
+	path  string
+	value any
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("file %q: %v: %v", e.path, ErrDamaged, e.value)
+}
+
+// Is makes errors.Is(err, ErrDamaged) true.
+func (e *panicError) Is(target error) bool { return target == ErrDamaged }
+
+// safely turns a panic into a *panicError, and also a read beyond the end of a
+// file that was cut while open.
 func safely(path string, do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("file %q: %w: %v", path, ErrDamaged, p)
+			err = &panicError{path, p}
 		}
 	}()
 	return do()
