@@ -10,10 +10,6 @@ import (
 	"github.com/seeother/seeother/internal/problem"
 )
 
-// linger is how long the rest of a body that nobody wants is waited for, so
-// that the client reads its answer before the connection ends.
-const linger = time.Second
-
 // bodyError is a fault of the client's while it sent its body; no word about
 // the app.
 type bodyError struct{ err error }
@@ -54,6 +50,7 @@ type clientBody struct {
 	mu       sync.Mutex // held while the connection's deadline is set, never while something is read
 	deadline time.Time  // set last on the connection
 	whole    bool       // read to its end
+	failure  error      // why it was not
 	ended    bool       // the connection is the server's again
 }
 
@@ -103,32 +100,40 @@ func (b *clientBody) finish(err error) error {
 	if b.whole {
 		return err
 	}
-	return &bodyError{err}
+	b.failure = &bodyError{err}
+	return b.failure
+}
+
+// failed returns what went wrong with the body. When the connection fails, the
+// server cancels the request before the Read that saw it has returned, so gone
+// says to wait for that one.
+func (b *clientBody) failed(gone bool) error {
+	if gone {
+		b.reading.Lock()
+		defer b.reading.Unlock()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failure
 }
 
 // end must be called when the request is answered. Of a body that was not read
 // to its end, the rest may come later, and the server would take it for the
 // next request: so the connection ends with this one.
 func (b *clientBody) end() {
-	if b.leave() {
+	b.mu.Lock()
+	b.ended = true
+	whole := b.whole
+	if !whole {
+		_ = b.control.SetReadDeadline(time.Unix(1, 0)) // whoever still reads ends at once
+	}
+	b.mu.Unlock()
+	if whole {
 		return
 	}
 	b.reading.Lock() // the server lifts the deadline when it finds somebody reading
 	defer b.reading.Unlock()
 	closeAfter(b.writer)
-	_ = b.control.SetReadDeadline(time.Now().Add(linger))
-}
-
-// leave reports whether the body was read to its end. If not, whoever still
-// reads it ends at once.
-func (b *clientBody) leave() (whole bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ended = true
-	if !b.whole {
-		_ = b.control.SetReadDeadline(time.Unix(1, 0))
-	}
-	return b.whole
 }
 
 // closeAfter makes the server close the connection once the answer is sent. A

@@ -78,6 +78,24 @@ func isHandshake(err error) bool {
 	return errors.As(err, &certificate) || errors.As(err, &record) || strings.Contains(err.Error(), "TLS handshake")
 }
 
+// bodyFailure is what went wrong with the client's body. Behind a guard it is
+// not known here, and need not be: nothing is canceled there.
+func bodyFailure(w http.ResponseWriter, gone bool) error {
+	for {
+		if rec, ok := w.(*recorder); ok {
+			if rec.body == nil {
+				return nil
+			}
+			return rec.body.failed(gone)
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = u.Unwrap()
+	}
+}
+
 // reason is err without what net/http quotes of an answer that it cannot read:
 // that may be anything.
 func reason(err error) string {
@@ -101,7 +119,11 @@ func (f failure) details() problem.Details {
 // fail answers a request that got no answer. What went wrong inside is logged
 // and not sent.
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f := explain(err, r.Context().Err() != nil)
+	gone := r.Context().Err() != nil
+	if failure := bodyFailure(w, gone); failure != nil {
+		err = failure // of which the canceled request is a consequence
+	}
+	f := explain(err, gone)
 	if g.cfg.Metrics != nil && f.metric != "" {
 		g.cfg.Metrics.UpstreamFailed(f.metric)
 	}

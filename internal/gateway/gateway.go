@@ -101,7 +101,7 @@ func (g *Gateway) record(w http.ResponseWriter) *recorder {
 	return &recorder{ResponseWriter: w, patience: g.cfg.Timeouts.ClientWrite}
 }
 
-func (g *Gateway) serve(c *chain, w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) serve(c *chain, w *recorder, r *http.Request) {
 	if r.Method == http.MethodConnect {
 		problem.Write(w, r, problem.Details{
 			Type: "method-not-supported", Title: "Method not supported", Status: http.StatusNotImplemented,
@@ -115,6 +115,7 @@ func (g *Gateway) serve(c *chain, w http.ResponseWriter, r *http.Request) {
 		if !ok {
 			return
 		}
+		w.body = body
 		defer body.end()
 	}
 	link.handler.ServeHTTP(w, r)

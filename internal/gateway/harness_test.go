@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/seeother/seeother/internal/trust"
 	"github.com/seeother/seeother/once"
 	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/memstore"
@@ -318,3 +320,5 @@ func (l *locked) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+var loopback = trust.Proxies{netip.MustParsePrefix("127.0.0.0/8")}

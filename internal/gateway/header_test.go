@@ -6,12 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/netip"
 	"strings"
 	"testing"
-
-	"github.com/seeother/seeother/internal/trust"
 )
 
 // mirror answers with the request's header as it came.
@@ -46,7 +42,7 @@ func TestHopByHopHeadersStayOnTheirHop(t *testing.T) {
 	t.Run("of the answer", func(t *testing.T) {
 		s := newSite(t, rawApp(t, func(_ int, conn net.Conn, in *bufio.Reader) {
 			readHead(in)
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: X-Mine, close\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nProxy-Authenticate: x\r\nX-Stays: 1\r\n\r\n")
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: X-Mine, keep-alive\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nProxy-Authenticate: x\r\nX-Stays: 1\r\n\r\n")
 		}), options{})
 		res := s.do("GET", "/", "")
 		for _, name := range []string{"Connection", "X-Mine", "Keep-Alive", "Proxy-Authenticate"} {
@@ -79,7 +75,7 @@ func TestWhatTheAppMayBelieve(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, mirror(t), options{config: func(c *Config) {
 				if tt.trusted {
-					c.Trust = trust.Proxies{netip.MustParsePrefix("127.0.0.0/8")}
+					c.Trust = loopback
 				}
 			}})
 			got := s.raw("GET", "GET / HTTP/1.1\r\nHost: Shop.example:1\r\n"+tt.claims+"\r\n").body
@@ -134,8 +130,10 @@ func TestOtherFormsOfTargets(t *testing.T) {
 func TestUpstreamPathComesFirst(t *testing.T) {
 	s := newSite(t, mirror(t)+"/base", options{routes: []Route{{Path: "/a/*"}}})
 	for target, want := range map[string]string{"/a%2Fb?x;y": "/base/a%2Fb?x;y", "/": "/base/", "/a/": "/base/a/", "/a?": "/base/a?"} {
-		line, _, _ := strings.Cut(s.raw("GET", "GET "+target+" HTTP/1.1\r\nHost: a\r\n\r\n").body, "\r\n")
-		equal(t, "target", line, "GET "+want+" HTTP/1.1")
+		got := s.raw("GET", "GET "+target+" HTTP/1.1\r\nHost: a\r\n\r\n").body
+		if !strings.HasPrefix(got, "GET "+want+" HTTP/1.1\r\nHost: a\r\n") {
+			t.Errorf("%s: the app got %q", target, got)
+		}
 	}
 }
 
@@ -186,9 +184,8 @@ func TestSmuggledRequestsDoNotReachTheApp(t *testing.T) {
 					read(t, res)
 				}
 				s.server.Shutdown(t.Context())
-				close(seen)
-				for req := range seen {
-					if strings.HasPrefix(req, "GET /smuggled") && !strings.Contains(name, "pipelined") && strings.Contains(text, "Content-Length: 36\r\n\r\n"+inner) {
+				for len(seen) > 0 {
+					if req := <-seen; strings.HasPrefix(req, "GET") {
 						t.Errorf("the app got %q", req)
 					}
 				}
@@ -238,9 +235,10 @@ func TestAnswersKeepTheirShape(t *testing.T) {
 			got := s.raw(tt.method, tt.method+" /"+strings.TrimPrefix(path, "/")+" HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\n\r\n")
 			check(t, got, tt.status, "")
 			equal(t, "body", got.body, tt.body)
-			dump, _ := httputil.DumpResponse(got.Response, false)
-			if name, absent := strings.CutPrefix(tt.header, "-"); absent == strings.Contains(string(dump), "\r\n"+name) {
-				t.Errorf("want %s in %q", tt.header, dump)
+			name, value, _ := strings.Cut(tt.header, ": ")
+			name, absent := strings.CutPrefix(name, "-")
+			if values := got.Header.Values(name); absent && values != nil || !absent && (len(values) == 0 || values[0] != value) {
+				t.Errorf("want %s, got %q", tt.header, got.Header)
 			}
 		})
 	}

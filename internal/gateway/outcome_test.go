@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -79,6 +81,39 @@ func TestWriteThatFailsHalfWayIsInDoubt(t *testing.T) {
 	})
 	check(t, s.pay("k", "a=1"), 502, "upstream-broken")
 	equal(t, "records", s.states(), "uncertain")
+}
+
+// Whatever a connection carried before, a handshake or other requests, is no
+// word about this one.
+func TestOnlyTheRequestsOwnBytesCount(t *testing.T) {
+	for _, overTLS := range []bool{false, true} {
+		for _, wrote := range []bool{false, true} {
+			t.Run(fmt.Sprint("TLS ", overTLS, ", wrote ", wrote), func(t *testing.T) { sightingOf(t, overTLS, wrote) })
+		}
+	}
+}
+
+func sightingOf(t *testing.T, overTLS, wrote bool) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	go io.Copy(io.Discard, theirs)
+	watched := &watchedConn{Conn: ours}
+	watched.Write([]byte("before"))
+	seen := &sighting{}
+	info := httptrace.GotConnInfo{Conn: watched}
+	if overTLS {
+		info.Conn = tls.Client(watched, &tls.Config{})
+	}
+	seen.gotConn(info)
+	if wrote {
+		watched.Write([]byte("x"))
+	}
+	var unsent *unsentError
+	err := seen.report(&once.Attempt{}, io.EOF)
+	equal(t, "not sent", errors.As(err, &unsent), !wrote)
+	if _, err := watched.Write([]byte("x")); !errors.Is(err, errSealed) {
+		t.Errorf("a write afterwards: error %v", err)
+	}
 }
 
 func TestTLSThatDoesNotComeAboutReleasesTheKey(t *testing.T) {
@@ -157,6 +192,7 @@ func TestAppThatDoesNotAnswerWholeIsInDoubt(t *testing.T) {
 			equal(t, "records", s.states(), "uncertain")
 			check(t, s.pay("k", "a=1"), 409, "outcome-uncertain")
 			equal(t, "runs of the app", applied.Load(), 1)
+			t.Log(s.log.String())
 			if log := s.log.String(); strings.Contains(log, "no HTTP at all") || strings.Contains(log, "half") {
 				t.Errorf("the answer is in the log: %s", log)
 			}

@@ -15,6 +15,7 @@ const unwatched = 64 << 10
 // does not take a large answer.
 type recorder struct {
 	http.ResponseWriter
+	body     *clientBody // nil: the request has none
 	status   int
 	patience time.Duration // 0: without end
 	written  int64

@@ -227,12 +227,13 @@ func TestOtherUpgradesPass(t *testing.T) {
 
 func TestInterimAnswersPass(t *testing.T) {
 	t.Run("103 Early Hints", func(t *testing.T) {
+		m := &counter{}
 		s := newSite(t, app(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", "</a.css>; rel=preload")
 			w.WriteHeader(http.StatusEarlyHints)
 			w.Header().Del("Link")
 			w.WriteHeader(http.StatusAccepted)
-		}), options{})
+		}), options{config: func(c *Config) { c.Metrics = m }})
 		hints := make(chan string, 2)
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
 			hints <- http.StatusText(code) + " " + h.Get("Link")
@@ -246,6 +247,8 @@ func TestInterimAnswersPass(t *testing.T) {
 		equal(t, "hint", within(t, "the hint", hints), "Early Hints </a.css>; rel=preload")
 		equal(t, "status", res.StatusCode, 202)
 		equal(t, "Link of the answer", res.Header.Get("Link"), "")
+		eventually(t, "the request is counted", func() bool { return m.done.Load() == 1 })
+		equal(t, "counted", m.last(), "GET 202")
 	})
 	t.Run("100 Continue, when the app reads", func(t *testing.T) {
 		s := newSite(t, app(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }), options{})
@@ -286,6 +289,26 @@ func TestClientThatReadsSlowlyGetsAll(t *testing.T) {
 	}
 	if got.String() != big {
 		t.Errorf("got %d bytes of %d", got.Len(), len(big))
+	}
+}
+
+// The limit for one answer must not hit the next one on the connection.
+func TestLargeAnswerLeavesNoDeadlineBehind(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	s := newSite(t, app(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/big" {
+			io.WriteString(w, big)
+		}
+	}), options{config: func(c *Config) { c.Timeouts.ClientWrite = 200 * time.Millisecond }})
+	conn, in := s.dial()
+	for _, path := range []string{"/big", "/small"} {
+		io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		check(t, read(t, res), 200, "")
+		time.Sleep(250 * time.Millisecond) // past the deadline of the first
 	}
 }
 

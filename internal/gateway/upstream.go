@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
 	"time"
 )
@@ -154,6 +155,11 @@ func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
 	to, from := g.cfg.Upstream, p.In.URL
 	if to.Path == "" || to.Path == "/" {
 		p.Out.URL.Scheme, p.Out.URL.Host = to.Scheme, to.Host
+		// What url.URL would write differently ("|" as "%7C") goes on as it
+		// came too: it may be signed.
+		if path, _, _ := strings.Cut(p.In.RequestURI, "?"); path != from.EscapedPath() && strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
+			p.Out.URL.Opaque = path
+		}
 	} else {
 		p.SetURL(to)
 	}
