@@ -46,14 +46,19 @@ function showSide(side, s) {
   }));
 }
 
-const stream = new EventSource('/demo/events');
 const connection = document.getElementById('connection');
-stream.onmessage = (event) => { connection.textContent = ''; show(JSON.parse(event.data)); };
-// The page's shop is gone: that is what its clients see of a crash.
-stream.onerror = () => {
-  connection.textContent = 'the stream is cut; connecting again';
-  if (state) showSide('with', { ...state.with, up: false });
-};
+let stream;
+function follow() {
+  stream = new EventSource('/demo/events');
+  stream.onmessage = (event) => { connection.textContent = ''; show(JSON.parse(event.data)); };
+  // The page's shop is gone: that is what its clients see of a crash.
+  stream.onerror = () => {
+    connection.textContent = 'the stream is cut; connecting again';
+    if (state) showSide('with', { ...state.with, up: false });
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 500); // the gateway's 502 ends it for good
+  };
+}
+follow();
 
 // What a person, an app or an agent does.
 

@@ -16,7 +16,7 @@ const app = express();
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 app.use((req, res, next) => {
-  if (req.path.startsWith('/users') || ['/form', '/done'].includes(req.path)) {
+  if (req.path.startsWith('/users') || ['/form', '/done', '/orders'].includes(req.path)) {
     db.run('INSERT INTO seen (request) VALUES (?)', [`${req.method} ${req.path}`]);
   }
   next();
@@ -35,8 +35,8 @@ app.get('/users/:id', (req, res) => res.json(req.params.id));
 app.delete('/users/:id', (req, res) => res.redirect('/users'));
 
 app.post('/orders', express.json(), async (req, res) => {
-  await sleep(200);
-  const { lastInsertRowId: id } = db.run('INSERT INTO orders (item) VALUES (?)', [req.body.item]);
+  await sleep(req.body.delay);
+  const { lastInsertRowid: id } = db.run('INSERT INTO orders (item) VALUES (?)', [req.body.item]);
   res.status(201).location(`/orders/${id}`).json({ id: Number(id), item: req.body.item });
 });
 app.get('/orders/count', (req, res) => {
@@ -71,4 +71,4 @@ const server = http.createServer(app);
 new WebSocketServer({ server, path: '/ws' }).on('connection', (socket) => {
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
 });
-server.listen(Number(process.env.PORT), '127.0.0.1');
+server.listen(Number(process.env.PORT), '127.0.0.1', () => console.log(`listening on ${process.env.PORT}`));

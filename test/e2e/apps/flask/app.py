@@ -26,7 +26,7 @@ with closing(database()) as db, db:
 
 @app.before_request
 def write_down():
-    if request.path.startswith("/users") or request.path in ("/form", "/done"):
+    if request.path.startswith("/users") or request.path in ("/form", "/done", "/orders"):
         with closing(database()) as db, db:
             db.execute("INSERT INTO seen (request) VALUES (?)", (f"{request.method} {request.path}",))
 
@@ -81,8 +81,8 @@ def delete_user(user):
 
 @app.post("/orders")
 def order():
-    item = request.get_json()["item"]
-    time.sleep(0.2)
+    item, delay = request.get_json()["item"], request.get_json()["delay"]
+    time.sleep(delay / 1000)
     with closing(database()) as db, db:
         number = db.execute("INSERT INTO orders (item) VALUES (?)", (item,)).lastrowid
     return jsonify(id=number, item=item), 201, {"Location": f"/orders/{number}", "ETag": f'"{number}"'}

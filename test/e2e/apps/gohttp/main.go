@@ -59,7 +59,7 @@ func (a app) handler() http.Handler {
 	mux.HandleFunc("GET /ws", echo)
 	mux.HandleFunc("/slow", slow)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/users") || r.URL.Path == "/form" || r.URL.Path == "/done" {
+		if p := r.URL.Path; strings.HasPrefix(p, "/users") || p == "/form" || p == "/done" || p == "/orders" {
 			if _, err := a.db.Exec("INSERT INTO seen (request) VALUES (?)", r.Method+" "+r.URL.Path); err != nil {
 				log.Print(err)
 			}
@@ -108,12 +108,15 @@ func (a app) forget(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a app) order(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Item string }
+	var in struct {
+		Item  string
+		Delay time.Duration // in milliseconds
+	}
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	time.Sleep(200 * time.Millisecond)
+	time.Sleep(in.Delay * time.Millisecond)
 	done, err := a.db.Exec("INSERT INTO orders (item) VALUES (?)", in.Item)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -164,6 +167,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.CloseNow()
+	conn.SetReadLimit(1 << 20)
 	for {
 		kind, data, err := conn.Read(r.Context())
 		if err != nil || conn.Write(r.Context(), kind, data) != nil {

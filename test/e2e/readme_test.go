@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// readme runs the commands of README.md, in their order, in one folder. What
+// is changed in them is only where things are, so that the test disturbs
+// nobody: addresses, the store, and the record's ID.
+type readme struct {
+	t       *testing.T // for what outlives a step
+	dir     string     // of the repository
+	env     []string
+	app     *ledger
+	gateway *gateway // in front of app, once it runs
+	curls   int      // so far
+	record  string   // an uncertain one
+}
+
+// steps are the commands that README.md has, and how each is run. One that is
+// not here, or that README.md no longer has, fails the test.
+var steps = []struct {
+	command string
+	run     func(*readme, *testing.T, line)
+}{
+	{"go run ./cmd/seeother demo", (*readme).demo},
+	{"make test", (*readme).dry},
+	{"go build -o bin/seeother ./cmd/seeother", (*readme).build},
+	{"bin/seeother run http://127.0.0.1:5000", (*readme).inFront},
+	{"bin/seeother run -- flask run", (*readme).withApp},
+	{`curl -i http://127.0.0.1:8303/orders -H 'Idempotency-Key: "8e03978e-40d5"' -d item=book`, (*readme).curl},
+	{`curl -i http://127.0.0.1:8303/orders -H 'Idempotency-Key: "8e03978e-40d5"' -d item=book`, (*readme).curl},
+	{"bin/seeother once list --state uncertain", (*readme).list},
+	{`bin/seeother once resolve ID --as released --note "not in the ledger"`, (*readme).resolve},
+}
+
+// line is one command of a fenced block, and the comment behind it.
+type line struct{ command, comment string }
+
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	r := &readme{t: t, dir: absolute(t, "../.."), app: newLedger(t)}
+	r.env = []string{
+		"PATH=/usr/bin" + string(os.PathListSeparator) + os.Getenv("PATH"), // Debian's flask
+		"FLASK_APP=" + absolute(t, "apps/flask/app.py"), "APP_DB=" + filepath.Join(t.TempDir(), "app.db"),
+	}
+	text, err := os.ReadFile(filepath.Join(r.dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := commands(string(text))
+	var want, got []string
+	for _, s := range steps {
+		want = append(want, s.command)
+	}
+	for _, l := range found {
+		got = append(got, l.command)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("README.md has the commands\n  %s\nand this test runs\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+	for i, l := range found {
+		if !t.Run(l.command, func(t *testing.T) { steps[i].run(r, t, l) }) {
+			return // what follows builds on it
+		}
+	}
+	r.wantLog(string(text))
+}
+
+var fence = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+
+// commands returns the lines of the blocks that are marked as sh.
+func commands(text string) []line {
+	var out []line
+	for _, block := range fence.FindAllStringSubmatch(text, -1) {
+		for l := range strings.Lines(block[1]) {
+			command, comment, _ := strings.Cut(l, "    # ")
+			if command = strings.TrimSpace(command); command != "" {
+				out = append(out, line{command, strings.TrimSpace(comment)})
+			}
+		}
+	}
+	return out
+}
+
+// start runs a command that goes on until t is over.
+func (r *readme) start(t *testing.T, text string) *process {
+	t.Helper()
+	return start(t, command{path: "/bin/sh", args: []string{"-c", "exec " + text}, dir: r.dir, env: r.env})
+}
+
+// finish runs a command to its end and returns its output.
+func (r *readme) finish(t *testing.T, text string) string {
+	t.Helper()
+	p := r.start(t, text)
+	if code := p.exit(t); code != 0 {
+		t.Fatalf("%s: exit code %d\n%s", text, code, p.out.tail())
+	}
+	return p.out.String()
+}
+
+func (r *readme) demo(t *testing.T, l line) {
+	p := r.start(t, l.command)
+	p.awaitLog(t, "Stop with Ctrl-C.")
+	url := regexp.MustCompile(`Open this page\s+(\S+)`).FindStringSubmatch(p.out.String())[1]
+	if a := send(t, request{method: "GET", url: url}); a.status != http.StatusOK || !strings.Contains(a.body, "One shop, twice") {
+		t.Errorf("%s = %d %s", url, a.status, a.body)
+	}
+	// As Ctrl-C does: the whole group gets it.
+	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	p.exit(t)
+}
+
+// dry looks whether make knows the target. The tests cannot run inside of the
+// tests.
+func (r *readme) dry(t *testing.T, l line) {
+	needCommand(t, "make")
+	r.finish(t, strings.Replace(l.command, "make ", "make --dry-run ", 1))
+}
+
+func (r *readme) build(t *testing.T, l line) {
+	r.finish(t, l.command)
+	if out := r.finish(t, "bin/seeother version"); !strings.HasPrefix(out, "seeother ") {
+		t.Errorf("bin/seeother version says %q", out)
+	}
+}
+
+// serve runs a gateway until t is over, with addresses and a store of its own.
+func (r *readme) serve(t *testing.T, l line) *gateway {
+	t.Helper()
+	g := &gateway{listen: freeAddr(t), adminAddr: freeAddr(t), data: filepath.Join(t.TempDir(), "data")}
+	g.url, g.admin = "http://"+g.listen, "http://"+g.adminAddr
+	flags := fmt.Sprintf("seeother run --listen %s --admin %s --data %s ", g.listen, g.adminAddr, g.data)
+	g.process = r.start(t, strings.NewReplacer("seeother run ", flags, "http://127.0.0.1:5000", r.app.url).Replace(l.command))
+	g.awaitURL(t, g.url+"/users")
+	return g
+}
+
+func (r *readme) inFront(t *testing.T, l line) {
+	r.gateway = r.serve(r.t, l)
+	wantDeletes(t, r.gateway, http.StatusSeeOther)
+}
+
+func (r *readme) withApp(t *testing.T, l line) {
+	needFlask(t)
+	g := r.serve(t, l)
+	wantDeletes(t, g, http.StatusSeeOther)
+	g.signal(t, syscall.SIGTERM)
+	if code := g.exit(t); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// curl sends the same order twice. The comment says what the second shows.
+func (r *readme) curl(t *testing.T, l line) {
+	needCommand(t, "curl")
+	out := r.finish(t, strings.ReplaceAll(l.command, "http://127.0.0.1:8303", r.gateway.url))
+	r.curls++
+	replayed := strings.Contains(out, "Idempotent-Replayed: true\r\n")
+	if !strings.Contains(out, "201 Created") || replayed != (r.curls > 1) || !strings.Contains(out, l.comment) {
+		t.Errorf("the order got, at time %d:\n%s", r.curls, out)
+	}
+	r.app.want(t, "book", 1)
+}
+
+func (r *readme) list(t *testing.T, l line) {
+	hangUp := request{method: "POST", url: r.gateway.url + "/hang-up", key: "hang-up", body: "{}"}
+	send(t, hangUp)
+	r.record = member(t, send(t, hangUp).body, "record")
+	if out := r.finish(t, r.asked(l)); !strings.Contains(out, r.record) || strings.Contains(out, "/orders") {
+		t.Errorf("want the uncertain record %s and no other:\n%s", r.record, out)
+	}
+}
+
+// asked is a command that asks the gateway of this test.
+func (r *readme) asked(l line) string {
+	return strings.Replace(l.command, "seeother once ", "seeother once --admin "+r.gateway.adminAddr+" ", 1)
+}
+
+func (r *readme) resolve(t *testing.T, l line) {
+	out := r.finish(t, strings.Replace(r.asked(l), " ID ", " "+r.record+" ", 1))
+	if !strings.Contains(out, "released") || !strings.Contains(out, "not in the ledger") {
+		t.Errorf("the record is\n%s", out)
+	}
+}
+
+// wantLog compares the line that README.md shows with what the gateway wrote.
+func (r *readme) wantLog(text string) {
+	shown := regexp.MustCompile("(?m)^```\n(DELETE .*)\n```$").FindStringSubmatch(text)
+	if shown == nil {
+		r.t.Fatal("README.md shows no line of the log")
+	}
+	if r.gateway != nil {
+		r.gateway.awaitLog(r.t, shown[1]+"\n")
+	}
+}
