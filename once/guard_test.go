@@ -281,13 +281,3 @@ func TestListAndShow(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-func TestTallyNeverGoesBelowZero(t *testing.T) {
-	var n tally
-	n.add("a", 1)
-	n.add("b", -1)
-	n.add("a", -2)
-	if own, all := n.get("a"); own != 0 || all != 0 || len(n.groups) != 0 {
-		t.Errorf("own %d, all %d, groups %v", own, all, n.groups)
-	}
-}

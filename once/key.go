@@ -24,6 +24,8 @@ const MaxKey = 255
 var (
 	errNoKey  = errors.New("no key")
 	errBadKey = errors.New("key is malformed")
+
+	errEmptyKey = fmt.Errorf("%w: it is empty", errBadKey)
 )
 
 // clientKey reads the key from a header: a structured-field string (RFC 9651
@@ -51,14 +53,17 @@ func clientKey(h http.Header, name string) (string, error) {
 }
 
 func parseKey(text string) (string, error) {
-	if text == "" || text == `""` {
-		return "", fmt.Errorf("%w: it is empty", errBadKey)
+	if text == "" {
+		return "", errEmptyKey
 	}
 	if text[0] == '"' {
 		item, err := httpsfv.UnmarshalItem([]string{text})
 		key, ok := item.Value.(string)
 		if err != nil || !ok {
 			return "", fmt.Errorf("%w: want one quoted string, such as \"8e03978e-40d5\"", errBadKey)
+		}
+		if key == "" {
+			return "", errEmptyKey
 		}
 		return key, nil
 	}

@@ -25,6 +25,7 @@ func TestClientKey(t *testing.T) {
 		{"an empty line is malformed", []string{""}, "", errBadKey},
 		{"blanks are malformed", []string{"  "}, "", errBadKey},
 		{"an empty string is malformed", []string{`""`}, "", errBadKey},
+		{"an empty string with parameters is malformed", []string{`"";a`}, "", errBadKey},
 		{"two lines are malformed", []string{"a", "a"}, "", errBadKey},
 		{"two strings in a line are malformed", []string{`"a", "b"`}, "", errBadKey},
 		{"two bare keys in a line are malformed", []string{"a, b"}, "", errBadKey},

@@ -94,7 +94,7 @@ func (r *run) settle(ctx context.Context, state string, change func(*entry)) err
 	r.entry.Ended = time.Now()
 	change(&r.entry)
 	err := r.write(ctx, state)
-	if err == nil {
+	if err == nil && state == StateCompleted { // the others are counted with their decision
 		r.guard.counts.add(state)
 	}
 	return err

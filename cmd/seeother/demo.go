@@ -33,7 +33,7 @@ It listens on loopback, keeps everything in memory, and leaves nothing behind.`,
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
 			opts.Out = cmd.OutOrStdout()
-			opts.Gateway = demoGateway(newLogger(cmd.ErrOrStderr(), "text", slog.LevelInfo))
+			opts.Gateway = demoGateway(newLogTo(cmd.ErrOrStderr(), "text", slog.LevelInfo))
 			err := demo.Run(ctx, opts)
 			if errors.Is(err, syscall.EADDRINUSE) {
 				return &hinted{err, "take another address, or port 0 for a free one"}
@@ -47,19 +47,19 @@ It listens on loopback, keeps everything in memory, and leaves nothing behind.`,
 }
 
 // demoGateway makes the same gateway as "seeother run", on a store in memory.
-func demoGateway(log *slog.Logger) func(context.Context, *url.URL, seeother.Observer) (*demo.Gateway, error) {
+func demoGateway(to logTo) func(context.Context, *url.URL, seeother.Observer) (*demo.Gateway, error) {
 	return func(ctx context.Context, upstream *url.URL, observe seeother.Observer) (*demo.Gateway, error) {
 		st, err := open.Open("memory:")
 		if err != nil {
 			return nil, err
 		}
-		decided := newDecisionLog(log, "text")
+		decided := newDecisionLog(to)
 		both := func(ctx context.Context, d seeother.Decision) {
 			decided.Observe(ctx, d)
 			observe(ctx, d)
 		}
 		file := configfile.Default()
-		s, err := newSite(ctx, file, upstream, st, log, both)
+		s, err := newSite(ctx, file, upstream, st, to.logger(), both)
 		if err != nil {
 			return nil, errors.Join(err, st.Close())
 		}

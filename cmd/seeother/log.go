@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"log/slog"
@@ -12,12 +13,23 @@ import (
 	"github.com/seeother/seeother"
 )
 
-// newLogger returns a log for people (text) or for programs (json).
-func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+// logTo is where the log goes, and in which form.
+type logTo struct {
+	w      io.Writer
+	format string // "text" is for people, "json" for programs
+	level  slog.Leveler
+	color  bool
+}
+
+func newLogTo(w io.Writer, format string, level slog.Leveler) logTo {
+	return logTo{w: w, format: format, level: level, color: colored(w)}
+}
+
+func (l logTo) logger() *slog.Logger {
+	if l.format == "json" {
+		return slog.New(slog.NewJSONHandler(l.w, &slog.HandlerOptions{Level: l.level}))
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !colored(w)}))
+	return slog.New(tint.NewHandler(l.w, &tint.Options{Level: l.level, TimeFormat: time.TimeOnly, NoColor: !l.color}))
 }
 
 // logLevel is a level as the configuration names it; the file was checked.
@@ -32,17 +44,23 @@ const decisionQueue = 8192
 
 // decisionLog writes decisions beside the requests: a terminal or a pipe that
 // takes nothing must not hold requests up. What does not fit is counted, and
-// the count is logged.
+// the count is logged. Under load, many lines go out in one write.
 type decisionLog struct {
 	log   *slog.Logger
 	json  bool
+	out   *bufio.Writer // under log
 	queue chan seeother.Decision
 	lost  atomic.Uint64
 	done  chan struct{}
 }
 
-func newDecisionLog(log *slog.Logger, format string) *decisionLog {
-	d := &decisionLog{log: log, json: format == "json", queue: make(chan seeother.Decision, decisionQueue), done: make(chan struct{})}
+func newDecisionLog(to logTo) *decisionLog {
+	d := &decisionLog{
+		json: to.format == "json", out: bufio.NewWriterSize(to.w, 32<<10),
+		queue: make(chan seeother.Decision, decisionQueue), done: make(chan struct{}),
+	}
+	to.w = d.out
+	d.log = to.logger()
 	go d.run()
 	return d
 }
@@ -62,6 +80,9 @@ func (d *decisionLog) run() {
 		d.write(decision)
 		if lost := d.lost.Swap(0); lost > 0 {
 			d.log.Warn("decisions were made faster than the log takes them", "left_out", lost)
+		}
+		if len(d.queue) == 0 {
+			_ = d.out.Flush() // a log that cannot be written must not stop what it tells of
 		}
 	}
 }

@@ -163,9 +163,9 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 	}
 	level := new(slog.LevelVar)
 	level.Set(logLevel(file.Log.Level))
-	log := newLogger(cmd.ErrOrStderr(), file.Log.Format, level)
+	to := newLogTo(cmd.ErrOrStderr(), file.Log.Format, level)
 	s := &server{
-		file: file, upstream: upstream, command: command, log: log, level: level, signals: signals,
+		file: file, upstream: upstream, command: command, log: to.logger(), logTo: to, level: level, signals: signals,
 		out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(),
 		reread: func() (configfile.File, error) { return f.load(cmd) },
 		reads:  f.config != "",

@@ -30,6 +30,7 @@ type server struct {
 	upstream *url.URL
 	command  []string // of the app; empty: it runs already
 	log      *slog.Logger
+	logTo    logTo
 	level    *slog.LevelVar
 	signals  <-chan os.Signal
 	out      io.Writer // of the app
@@ -63,7 +64,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, closeAll(front, back))
 	}
-	decided := newDecisionLog(s.log, s.file.Log.Format)
+	decided := newDecisionLog(s.logTo)
 	// Last of all, and in this order: what is decided is logged, and the store
 	// is whole.
 	defer func() {

@@ -116,7 +116,7 @@ func TestDecisionsAreLogged(t *testing.T) {
 		},
 	} {
 		var out bytes.Buffer
-		d := newDecisionLog(newLogger(&out, format, slog.LevelInfo), format)
+		d := newDecisionLog(newLogTo(&out, format, slog.LevelInfo))
 		d.Observe(t.Context(), decision)
 		d.close()
 		if !check(out.String()) {
@@ -140,7 +140,7 @@ func (b *blocked) Write(p []byte) (int, error) {
 func TestALogThatTakesNothingHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	out := &blocked{release: make(chan struct{})}
-	d := newDecisionLog(newLogger(out, "text", slog.LevelInfo), "text")
+	d := newDecisionLog(newLogTo(out, "text", slog.LevelInfo))
 	for range decisionQueue + 100 {
 		d.Observe(t.Context(), seeother.Decision{Method: "POST", Path: "/", After: 303})
 	}

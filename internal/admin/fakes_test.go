@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -114,11 +115,7 @@ func newRollout() *rollout {
 func (f *rollout) Stages() map[string]seeother.Stage {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := make(map[string]seeother.Stage, len(f.stages))
-	for name, s := range f.stages {
-		out[name] = s
-	}
-	return out
+	return maps.Clone(f.stages)
 }
 
 func (f *rollout) Set(_ context.Context, name string, stage seeother.Stage) error {

@@ -1,6 +1,10 @@
 package admin
 
-import "github.com/seeother/seeother/once"
+import (
+	"maps"
+
+	"github.com/seeother/seeother/once"
+)
 
 // Short forms for the schemas below.
 
@@ -96,8 +100,6 @@ func problemMembers(more map[string]schema) map[string]schema {
 	members := map[string]schema{
 		"type": {"type": "string", "format": "uri"}, "title": text(), "status": integer(400, 599), "detail": text(),
 	}
-	for name, s := range more {
-		members[name] = s
-	}
+	maps.Copy(members, more)
 	return members
 }

@@ -234,15 +234,15 @@ func TestHEADOfAStreamEnds(t *testing.T) {
 	if got := w.do(t, http.MethodHead, "/api/v1/decisions/stream", ""); got.status != http.StatusOK {
 		t.Errorf("status %d", got.status)
 	}
-	if n := w.subscribers(); n != 0 {
+	if n := w.events.streams(); n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
 }
 
-func (w *world) subscribers() int {
-	w.events.mu.Lock()
-	defer w.events.mu.Unlock()
-	return len(w.events.subscribers)
+func (e *Events) streams() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.subscribers)
 }
 
 func TestStreamIsForThisSiteOnly(t *testing.T) {
@@ -320,12 +320,12 @@ func TestAReaderWhoReadsNoMoreIsLetGo(t *testing.T) {
 		events.Observe(t.Context(), decision("/a"))
 		time.Sleep(streamWrite - time.Second)
 		synctest.Wait()
-		if n := len(events.subscribers); n != 1 {
+		if n := events.streams(); n != 1 {
 			t.Fatalf("%d streams before the time is up, want 1", n)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if n := len(events.subscribers); n != 0 {
+		if n := events.streams(); n != 0 {
 			t.Errorf("%d streams are left, want none", n)
 		}
 	})
@@ -353,7 +353,7 @@ func TestAQuietStreamShowsThatItLives(t *testing.T) {
 		}
 		_ = client.Close()
 		synctest.Wait()
-		if n := len(events.subscribers); n != 0 {
+		if n := events.streams(); n != 0 {
 			t.Errorf("%d streams are left after the client went away", n)
 		}
 	})

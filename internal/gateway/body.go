@@ -88,15 +88,12 @@ func (b *clientBody) begin() bool {
 	return true
 }
 
-// finish notes how the body ended. From here on the server reads in the
-// background, to see the client go; a deadline would look like that.
+// finish notes how the body ended. The server lifts the deadline itself, since
+// from here on it reads in the background, to see the client go.
 func (b *clientBody) finish(err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.whole = err == io.EOF //nolint:errorlint // Readers return io.EOF itself
-	if b.patience > 0 && !b.ended {
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
 	if b.whole {
 		return err
 	}

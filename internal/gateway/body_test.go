@@ -175,6 +175,11 @@ func TestFailureOfTheBodyIsKnownOnceItsReadReturned(t *testing.T) {
 	})
 	failure := make(chan error)
 	go func() { failure <- body.failed(true) }()
+	select {
+	case err := <-failure:
+		t.Fatalf("it did not wait, and said %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
 	out.CloseWithError(os.ErrDeadlineExceeded)
 	if err := within(t, "the failure", failure); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("failed with %v", err)

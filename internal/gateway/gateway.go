@@ -79,9 +79,7 @@ func (g *Gateway) Candidate(routes []Route) (http.Handler, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rec := g.record(w)
-		defer rec.done()
-		g.serve(c, rec, r)
+		g.serve(c, g.record(w), r)
 	}), nil
 }
 
@@ -93,7 +91,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.RequestStarted()
 		defer func() { m.RequestDone(r.Method, rec.status, time.Since(begin)) }()
 	}
-	defer rec.done()
 	g.serve(g.chain.Load(), rec, r)
 }
 

@@ -322,3 +322,8 @@ func (l *locked) String() string {
 }
 
 var loopback = trust.Proxies{netip.MustParsePrefix("127.0.0.0/8")}
+
+// serve starts srv and returns its address.
+func serve(t testing.TB, srv *http.Server) string {
+	return listen(t, func(ln net.Listener) { srv.Serve(ln) }).Addr().String()
+}

@@ -115,3 +115,8 @@ func TestMetricsAreInBalance(t *testing.T) {
 	check(t, s.do("GET", "/", ""), 502, "upstream-unreachable")
 	equal(t, "connect", m.failed("connect"), 1)
 }
+
+// nobody is a Metrics that costs nothing.
+type nobody struct{ counter }
+
+func (*nobody) RequestDone(string, int, time.Duration) {}

@@ -50,7 +50,8 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// extend moves the deadline, though not for every piece.
+// extend moves the deadline, though not for every piece. The server lifts it
+// when the answer is done.
 func (w *recorder) extend() {
 	now := time.Now()
 	if w.deadline.Sub(now) > w.patience*3/4 {
@@ -58,13 +59,6 @@ func (w *recorder) extend() {
 	}
 	w.deadline = now.Add(w.patience)
 	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(w.deadline) // not supported: no deadline
-}
-
-// done leaves the connection without a deadline for the next request.
-func (w *recorder) done() {
-	if !w.deadline.IsZero() {
-		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Time{})
-	}
 }
 
 // Hijack implements http.Hijacker: what is answered from now on is not seen.

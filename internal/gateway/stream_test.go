@@ -312,6 +312,18 @@ func TestLargeAnswerLeavesNoDeadlineBehind(t *testing.T) {
 	}
 }
 
+// The limit is for one piece, not for the whole answer.
+func TestAnswerMayTakeLongerThanAPieceOfIt(t *testing.T) {
+	s := newSite(t, app(t, func(w http.ResponseWriter, _ *http.Request) {
+		for range 6 {
+			io.WriteString(w, strings.Repeat("x", 100<<10))
+			http.NewResponseController(w).Flush()
+			time.Sleep(100 * time.Millisecond) // longer in all than the limit
+		}
+	}), options{config: func(c *Config) { c.Timeouts.ClientWrite = 400 * time.Millisecond }})
+	equal(t, "length", len(s.do("GET", "/", "").body), 600<<10)
+}
+
 func TestClientThatTakesNothingIsGivenUp(t *testing.T) {
 	gone := make(chan struct{})
 	s := newSite(t, app(t, func(w http.ResponseWriter, r *http.Request) {

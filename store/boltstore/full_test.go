@@ -38,10 +38,11 @@ func outgrow(dir string) error {
 
 func outgrowAt(s *Store, limit uint64, prefix string) error {
 	ctx := context.Background()
-	kept, err := s.Apply(ctx, "p", store.PutIfAbsent("c", prefix, store.Put{State: "s", Value: []byte("kept")}))
+	reply, err := s.Apply(ctx, "p", store.PutIfAbsent("c", prefix, store.Put{State: "s"}))
 	if err != nil {
 		return err
 	}
+	kept := reply.Records[0]
 	lift, err := limitFiles(limit)
 	if err != nil {
 		return err
@@ -49,24 +50,20 @@ func outgrowAt(s *Store, limit uint64, prefix string) error {
 	defer lift()
 	big := store.Put{State: "big", Value: make([]byte, 256<<10)}
 	failed := ""
-	for i := range 300 {
-		key := fmt.Sprint(prefix, " ", i)
-		_, err = s.Apply(ctx, "p", store.PutIfAbsent("c", key, big), store.DeleteIfVersion("c", prefix, kept.Records[0].Version))
-		if err != nil && !errors.Is(err, store.ErrConflict) {
-			failed = key
-			break
-		}
-		if kept, err = s.Apply(ctx, "p", store.PutIfAbsent("c", prefix, store.Put{State: "s", Value: []byte("kept")})); err != nil {
-			return fmt.Errorf("put again: %w", err)
+	for i := 0; i < 300 && err == nil; i++ {
+		failed = fmt.Sprint(prefix, " ", i)
+		reply, err = s.Apply(ctx, "p", store.PutIfAbsent("c", failed, big), store.PutIfVersion("c", prefix, kept.Version, store.Put{State: "s"}))
+		if err == nil {
+			kept = reply.Records[1]
 		}
 	}
-	if failed == "" || !errors.Is(err, syscall.EFBIG) {
-		return fmt.Errorf("apply %q: %v, want EFBIG", failed, err)
+	if !errors.Is(err, syscall.EFBIG) {
+		return fmt.Errorf("apply %q: %w, want EFBIG", failed, err)
 	}
 	if err := s.Ready(ctx); !errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("ready when writes fail: %v, want EFBIG", err)
 	}
-	if err := unchanged(s, failed, kept.Records[0]); err != nil {
+	if err := unchanged(s, failed, kept); err != nil {
 		return err
 	}
 	lift()
@@ -86,7 +83,7 @@ func unchanged(s *Store, failed string, kept store.Record) error {
 		return fmt.Errorf("get of what was refused: %v, want ErrNotFound", err)
 	}
 	if r, _, err := s.Get(ctx, "p", "c", kept.Key); err != nil || r.Version != kept.Version {
-		return fmt.Errorf("get of what was to be deleted: version %d, %v; want %d", r.Version, err, kept.Version)
+		return fmt.Errorf("get of what was to be replaced: version %d, %v; want %d", r.Version, err, kept.Version)
 	}
 	_, err := s.Apply(ctx, "p", store.PutIfAbsent("c", kept.Key, store.Put{}))
 	if !errors.Is(err, store.ErrConflict) {

@@ -34,23 +34,26 @@ func (s *Store) sweepAll() {
 	}
 }
 
-// sweep removes at most a chunk of expired records and reports how many.
-func (s *Store) sweep() (n int, err error) {
+// sweep removes at most a chunk of expired records and reports how many it
+// took on.
+func (s *Store) sweep() (int, error) {
 	due, err := s.expired()
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
-	err = s.transact(func(tx *bbolt.Tx) error {
-		n = 0
+	return len(due), s.remove(due)
+}
+
+// remove forgets what expired lists found.
+func (s *Store) remove(due [][]byte) error {
+	return s.transact(func(tx *bbolt.Tx) error {
 		for _, k := range due {
 			if err := forget(tx, k); err != nil {
 				return err
 			}
-			n++
 		}
 		return nil
 	})
-	return n, err
 }
 
 // expired lists the entries of the next chunk. It only reads, so that a store
@@ -73,7 +76,7 @@ func (s *Store) expired() (found [][]byte, err error) {
 }
 
 // forget removes the record that an entry of the bucket of expiries names,
-// unless it lives again. A damaged record stays, to be seen by who asks for
+// unless it was written again since expired looked. A damaged record stays, to be seen by who asks for
 // it; only the entry goes, so that the sweep goes on.
 func forget(tx *bbolt.Tx, k []byte) error {
 	partition, class, key, ok := splitRecordKey(k[8:])

@@ -84,6 +84,29 @@ func TestExpiredRecordsAreRemovedInChunks(t *testing.T) {
 	}
 }
 
+func TestARecordThatLivesAgainIsNotSwept(t *testing.T) {
+	t.Parallel()
+	var clock at
+	s := openAt(t, &clock)
+	fill(t, s, 2, store.Put{State: "s", TTL: time.Minute})
+	clock.add(time.Hour)
+	due, err := s.expired()
+	if err != nil || len(due) != 2 {
+		t.Fatalf("%d expired, %v; want 2", len(due), err)
+	}
+	again := apply(t, s, store.PutIfAbsent("c", "000000", store.Put{State: "t", TTL: time.Minute})).Records[0]
+	if err := s.remove(due); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := s.Get(t.Context(), "p", "c", "000000"); err != nil || got.Version != again.Version {
+		t.Errorf("get: version %d, %v; want %d", got.Version, err, again.Version)
+	}
+	if n := count(t, s, bucketRecords); n != 1 {
+		t.Errorf("%d records, want the one that lives", n)
+	}
+	consistent(t, s)
+}
+
 func TestTheSweeperRunsByItself(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

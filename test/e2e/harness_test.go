@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -82,7 +81,7 @@ func needCommand(t *testing.T, name string) string {
 // the use.
 var nextPort atomic.Int64
 
-func init() { nextPort.Store(int64(15000 + rand.IntN(15000))) } //nolint:gosec // no secret
+func init() { nextPort.Store(int64(15000 + rand.IntN(15000))) }
 
 // freeAddr is a loopback address that nobody listens on.
 func freeAddr(t *testing.T) string {
@@ -363,13 +362,4 @@ func seeother(t *testing.T, user *syscall.Credential, args ...string) (int, stri
 	p := start(t, command{path: binary, args: args, user: user, dir: os.TempDir()})
 	code := p.exit(t)
 	return code, p.out.String()
-}
-
-var errNotRoot = errors.New("the tests do not run as root")
-
-func needRoot(t *testing.T, what string) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		need(t, what, errNotRoot)
-	}
 }
