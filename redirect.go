@@ -117,6 +117,6 @@ func writeRedirect(w http.ResponseWriter, r *http.Request, status int, location 
 	w.WriteHeader(status)
 	if !hasType && r.Method != http.MethodHead {
 		// The client is gone, if anything.
-		_, _ = io.WriteString(w, "<a href=\""+html.EscapeString(location)+"\">"+http.StatusText(status)+"</a>\n")
+		_, _ = io.WriteString(w, "<a href=\""+html.EscapeString(location)+"\">"+http.StatusText(status)+"</a>\n") //nolint:gosec // escaped, and printable ASCII
 	}
 }

@@ -1,6 +1,7 @@
 package seeother_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -83,9 +84,7 @@ func TestRedirectBody(t *testing.T) {
 	t.Parallel()
 	answer := func(method string, header http.Header) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		for name, values := range header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), header)
 		seeother.Result(w, httptest.NewRequest(method, "/", nil), "/x?a='&b=c")
 		return w
 	}

@@ -136,7 +136,7 @@ func decodeAt(s string, i int) (byte, bool) {
 		return 0, false
 	}
 	high, low := unhex(s[i+1]), unhex(s[i+2])
-	return byte(high<<4 | low&15), high >= 0 && low >= 0
+	return byte(high<<4 | low&15), high >= 0 && low >= 0 //nolint:gosec // two digits of four bits, or not used
 }
 
 func unhex(c byte) int {

@@ -25,7 +25,7 @@ func TestCommandPageIsCurrent(t *testing.T) {
 	root.InitDefaultCompletionCmd()
 	describe(&want, root)
 	if *update {
-		if err := os.WriteFile(page, want.Bytes(), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(page, want.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

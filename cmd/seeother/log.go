@@ -29,7 +29,7 @@ func (l logTo) logger() *slog.Logger {
 	if l.format == "json" {
 		return slog.New(slog.NewJSONHandler(l.w, &slog.HandlerOptions{Level: l.level}))
 	}
-	return slog.New(tint.NewHandler(l.w, &tint.Options{Level: l.level, TimeFormat: time.TimeOnly, NoColor: !l.color}))
+	return slog.New(tint.NewTextHandler(l.w, &tint.Options{Level: l.level, TimeFormat: time.TimeOnly, NoColor: !l.color}))
 }
 
 // logLevel is a level as the configuration names it; the file was checked.
@@ -94,7 +94,7 @@ func (d *decisionLog) write(x seeother.Decision) {
 		level = slog.LevelWarn
 	}
 	if !d.json {
-		d.log.Log(context.Background(), level, x.String())
+		d.log.Log(context.Background(), level, x.String()) //nolint:sloglint // the line for people
 		return
 	}
 	d.log.LogAttrs(context.Background(), level, "decision",

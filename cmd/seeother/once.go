@@ -174,10 +174,21 @@ func printSummary(w io.Writer, s once.Summary, asJSON bool) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range []struct{ name, value string }{
-		{"id", s.ID}, {"state", s.State}, {"request", s.Method + " " + s.Path}, {"host", s.Host}, {"route", s.Route},
-		{"generation", strconv.FormatUint(s.Generation, 10)}, {"principal", s.Principal}, {"key hash", s.KeyHash},
-		{"started", clock(s.Started)}, {"ended", clock(s.Ended)}, {"lease ends", clock(s.LeaseEnds)}, {"forgotten", clock(s.Expires)},
-		{"status", number(s.Status)}, {"reason", s.Reason}, {"resolved by", s.ResolvedBy},
+		{"id", s.ID},
+		{"state", s.State},
+		{"request", s.Method + " " + s.Path},
+		{"host", s.Host},
+		{"route", s.Route},
+		{"generation", strconv.FormatUint(s.Generation, 10)},
+		{"principal", s.Principal},
+		{"key hash", s.KeyHash},
+		{"started", clock(s.Started)},
+		{"ended", clock(s.Ended)},
+		{"lease ends", clock(s.LeaseEnds)},
+		{"forgotten", clock(s.Expires)},
+		{"status", number(s.Status)},
+		{"reason", s.Reason},
+		{"resolved by", s.ResolvedBy},
 	} {
 		if row.value != "" {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", row.name, printable(row.value)) // Flush tells

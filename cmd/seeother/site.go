@@ -161,8 +161,11 @@ func forAdmin(err error) error {
 		return out
 	}
 	for _, pair := range []struct{ from, to error }{
-		{store.ErrNotFound, admin.ErrNoRecord}, {store.ErrInvalid, admin.ErrInvalid}, {store.ErrConflict, admin.ErrChanged},
-		{rollout.ErrNoPolicy, admin.ErrNoPolicy}, {rollout.ErrReportOnly, admin.ErrInvalid},
+		{store.ErrNotFound, admin.ErrNoRecord},
+		{store.ErrInvalid, admin.ErrInvalid},
+		{store.ErrConflict, admin.ErrChanged},
+		{rollout.ErrNoPolicy, admin.ErrNoPolicy},
+		{rollout.ErrReportOnly, admin.ErrInvalid},
 	} {
 		if errors.Is(err, pair.from) {
 			return &translated{err, pair.to}

@@ -76,7 +76,7 @@ func scalar(node ast.Node) (string, bool) {
 
 func (d *decoder) scalar(text string, node ast.Node, v reflect.Value, path, enum string) {
 	at := placeOf(node)
-	if unmarshaler, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if unmarshaler, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if err := unmarshaler.UnmarshalText([]byte(text)); err != nil {
 			d.fail(at, bad(path, text), err.Error())
 		}

@@ -29,11 +29,11 @@ const (
 
 // Load reads the file at path. Errors about what is in it are Errors.
 func Load(path string) (File, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return File{}, fmt.Errorf("configuration: %w", err)
 	}
-	defer f.Close() // only read
+	defer func() { _ = f.Close() }() // only read
 	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
 	if err != nil {
 		return File{}, fmt.Errorf("configuration: %w", err)
@@ -173,8 +173,7 @@ func (p *parse) tree(text string) (root ast.Node, ok bool) {
 
 func (p *parse) syntax(err error) {
 	at, reason := place{1, 1}, "this is not YAML"
-	var fault yaml.Error
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[yaml.Error](err); ok {
 		reason = "this is not YAML: " + fault.GetMessage()
 		if t := fault.GetToken(); t != nil && t.Position != nil {
 			at = place{t.Position.Line, t.Position.Column}

@@ -183,7 +183,7 @@ func isNested(t reflect.Type) bool {
 }
 
 func plain(v reflect.Value) any {
-	if text, ok := v.Interface().(fmt.Stringer); ok {
+	if text, ok := reflect.TypeAssert[fmt.Stringer](v); ok {
 		return text.String()
 	}
 	return v.Interface()
