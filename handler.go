@@ -100,13 +100,14 @@ func (w *responseWriter) mend(status int) int {
 		Method: w.method, Status: status, Location: h["Location"],
 		Path: (&url.URL{Path: w.path, RawPath: w.rawPath}).EscapedPath(),
 	}
+	var scheme, host string
 	if location := a.Location[0]; !strings.HasPrefix(location, "/") || strings.HasPrefix(location, "//") {
-		a.Origin = p.origin(w.request)
+		scheme, host = p.origin(w.request)
 	}
 	if p.Stage.IsCanary() {
 		a.Client = p.client(w.request)
 	}
-	d, found := p.Decide(a)
+	d, found := p.decide(a, scheme, host)
 	if !found {
 		return status
 	}

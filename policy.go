@@ -53,10 +53,16 @@ type Answer struct {
 // there is exactly one Location and it is not empty: clients do not agree on
 // what two of them mean.
 func (p Policy) Decide(a Answer) (Decision, bool) {
+	scheme, host, _ := strings.Cut(a.Origin, "://")
+	return p.decide(a, scheme, host)
+}
+
+// decide is Decide with the origin in its two parts, which cost nothing to have.
+func (p Policy) decide(a Answer, scheme, host string) (Decision, bool) {
 	if p.Stage == Off || !p.mends(a.Method, a.Status) || !hasLocation(a.Location) {
 		return Decision{}, false
 	}
-	to, foreign := destination(a.Location[0], a.Path, a.Origin)
+	to, foreign := destination(a.Location[0], a.Path, scheme, host)
 	handoff := foreign && !p.CrossOrigin && (a.Method == http.MethodPut || a.Method == http.MethodPatch)
 	applied := !handoff && p.Stage.Acts(a.Client)
 	return Decision{
@@ -106,10 +112,10 @@ func reason(a Answer, to string, handoff, applied bool) string {
 	return verb + a.Method + " " + to
 }
 
-// destination is where a browser goes from path at origin, and whether that is
-// another origin. It leaves out userinfo, query and fragment, and the origin
+// destination is where a browser goes from path at scheme and host, and whether
+// that is another origin. It leaves out userinfo, query and fragment, and the origin
 // where it is this one. The result is printable ASCII of bounded length.
-func destination(location, path, origin string) (to string, foreign bool) {
+func destination(location, path, scheme, host string) (to string, foreign bool) {
 	if i := strings.IndexAny(location, "?#"); i >= 0 {
 		location = location[:i]
 	}
@@ -122,19 +128,19 @@ func destination(location, path, origin string) (to string, foreign bool) {
 		return shown(ref.scheme + ":"), true
 	}
 	if !ref.hasScheme {
-		ref.scheme, _, _ = strings.Cut(origin, "://")
-	}
-	here, _ := ParseOrigin(origin) // "" is no origin
-	host := ref.authority[strings.LastIndexByte(ref.authority, '@')+1:]
-	there, ok := canonicalOrigin(ref.scheme, host)
-	if !ok {
-		there = ref.scheme + "://" + host
+		ref.scheme = scheme
 	}
 	absolute := resolvePath(ref.path, "/")
-	if there == here {
+	ref.authority = ref.authority[strings.LastIndexByte(ref.authority, '@')+1:]
+	here, known := newOrigin(scheme, host)
+	there, ok := newOrigin(ref.scheme, ref.authority)
+	switch {
+	case !ok:
+		return shown(ref.scheme + "://" + ref.authority + absolute), true
+	case known && there == here:
 		return shown(absolute), false
 	}
-	return shown(there + absolute), true
+	return shown(there.String() + absolute), true
 }
 
 func shown(s string) string {
@@ -155,14 +161,15 @@ func (p *Policy) client(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-func (p *Policy) origin(r *http.Request) string {
-	if p.Origin != nil {
-		return p.Origin(r)
+func (p *Policy) origin(r *http.Request) (scheme, host string) {
+	switch {
+	case p.Origin != nil:
+		scheme, host, _ = strings.Cut(p.Origin(r), "://")
+		return scheme, host
+	case r.TLS != nil:
+		return "https", r.Host
 	}
-	if r.TLS != nil {
-		return "https://" + r.Host
-	}
-	return "http://" + r.Host
+	return "http", r.Host
 }
 
 // serverTiming is one metric without a duration (W3C Server Timing).

@@ -127,9 +127,9 @@ func TestPolicyDefaults(t *testing.T) {
 		{"client", (&Policy{}).client(r), "192.0.2.1"},
 		{"client of a Unix socket", (&Policy{}).client(odd), "@"},
 		{"client as given", own.client(r), "me"},
-		{"origin", (&Policy{}).origin(r), "http://site.example:81"},
-		{"origin with TLS", (&Policy{}).origin(tls), "https://site.example"},
-		{"origin as given", own.origin(r), "https://mine"},
+		{"origin", joined((&Policy{}).origin(r)), "http://site.example:81"},
+		{"origin with TLS", joined((&Policy{}).origin(tls)), "https://site.example"},
+		{"origin as given", joined(own.origin(r)), "https://mine"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, tt.got, tt.want)
@@ -160,3 +160,5 @@ func FuzzDecide(f *testing.F) {
 		}
 	})
 }
+
+func joined(scheme, host string) string { return scheme + "://" + host }

@@ -111,10 +111,11 @@ func targetOrigin(ref reference, origins []string) (string, error) {
 	case strings.ContainsRune(ref.authority, '@'):
 		return "", refused("userinfo")
 	}
-	origin, ok := canonicalOrigin(ref.scheme, ref.authority)
+	parsed, ok := newOrigin(ref.scheme, ref.authority)
 	if !ok {
 		return "", refused("malformed host")
 	}
+	origin := parsed.String()
 	for _, allowed := range origins {
 		if listed, err := ParseOrigin(allowed); err == nil && listed == origin {
 			return listed, nil
@@ -162,31 +163,41 @@ func encodeRest(path string, ref reference) string {
 // dropped. The error wraps ErrOrigin.
 func ParseOrigin(text string) (string, error) {
 	scheme, host, _ := strings.Cut(strings.TrimSuffix(text, "/"), "://")
-	if origin, ok := canonicalOrigin(scheme, host); ok {
-		return origin, nil
+	if o, ok := newOrigin(scheme, host); ok {
+		return o.String(), nil
 	}
 	return "", fmt.Errorf("origin %q: %w", text, ErrOrigin)
 }
 
-// canonicalOrigin takes hosts of ASCII letters, digits, "-", "_" and ".", and
-// IPv6 addresses in brackets; an international name must be written in its
-// xn-- form.
-func canonicalOrigin(scheme, authority string) (string, bool) {
+// origin is an origin in its one spelling; two are the same where == holds.
+type origin struct{ scheme, host, port string }
+
+func (o origin) String() string {
+	if o.port == "" {
+		return o.scheme + "://" + o.host
+	}
+	return o.scheme + "://" + o.host + ":" + o.port
+}
+
+// newOrigin takes hosts of ASCII letters, digits, "-", "_" and ".", and IPv6
+// addresses in brackets; an international name must be written in its xn--
+// form. It allocates nothing for what is in its one spelling already.
+func newOrigin(scheme, authority string) (origin, bool) {
 	scheme, authority = strings.ToLower(scheme), strings.ToLower(authority)
 	host, port := authority, ""
 	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
 		host, port = authority[:i], authority[i+1:]
 		if !isPort(port) {
-			return "", false
+			return origin{}, false
 		}
 	}
 	if !isWeb(scheme) || !isHost(host) {
-		return "", false
+		return origin{}, false
 	}
-	if port == "" || scheme == "http" && port == "80" || scheme == "https" && port == "443" {
-		return scheme + "://" + host, true
+	if scheme == "http" && port == "80" || scheme == "https" && port == "443" {
+		port = ""
 	}
-	return scheme + "://" + host + ":" + port, true
+	return origin{scheme, host, port}, true
 }
 
 func isHost(host string) bool {
