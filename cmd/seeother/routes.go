@@ -110,6 +110,7 @@ func gatewayConfig(file configfile.File, upstream *url.URL) gateway.Config {
 		Trust:    proxies(file),
 		Timeouts: gateway.Timeouts{
 			Dial: time.Duration(file.Upstream.DialTimeout), ResponseHeader: endless(file.Upstream.ResponseTimeout),
+			Send: endless(file.Upstream.SendTimeout), Answer: endless(file.Upstream.AnswerTimeout),
 			Idle: time.Duration(file.Upstream.IdleTimeout), ReadHeader: time.Duration(file.Limits.ReadHeaderTimeout),
 			ClientRead: endless(file.Limits.ReadTimeout), ClientWrite: endless(file.Limits.WriteTimeout),
 			ClientIdle: time.Duration(file.Limits.IdleTimeout),

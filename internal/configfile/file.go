@@ -63,6 +63,10 @@ type Upstream struct {
 	DialTimeout Duration `yaml:"dial_timeout"`
 	// How long the app may take to begin its answer, once it has the whole request. 0: for ever.
 	ResponseTimeout Duration `yaml:"response_timeout"`
+	// How long the app may take no part of a request. 0: for ever.
+	SendTimeout Duration `yaml:"send_timeout"`
+	// How long the app may pause in the middle of its answer to a guarded request; other answers may pause for as long as their clients wait. 0: for ever.
+	AnswerTimeout Duration `yaml:"answer_timeout"`
 	// How long an unused connection to the app is kept.
 	IdleTimeout Duration `yaml:"idle_timeout"`
 	// How many unused connections to the app are kept.
@@ -260,6 +264,8 @@ func Default() File {
 		Upstream: Upstream{
 			DialTimeout:     seconds(5),
 			ResponseTimeout: seconds(120),
+			SendTimeout:     seconds(60),
+			AnswerTimeout:   seconds(300),
 			IdleTimeout:     seconds(90),
 			MaxIdle:         512,
 		},

@@ -33,7 +33,7 @@ const full = `
 version: 1
 listen: ":8080"
 admin: {listen: "0.0.0.0:9000", token_file: /run/token}
-upstream: {url: 5000, dial_timeout: 2s, response_timeout: 1m, idle_timeout: 10s, max_idle: 7}
+upstream: {url: 5000, dial_timeout: 2s, response_timeout: 1m, send_timeout: 3s, answer_timeout: 4s, idle_timeout: 10s, max_idle: 7}
 data: /var/lib/seeother
 store: "memory:"
 log: {format: json, level: debug}
@@ -84,7 +84,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	pay, plain := f.Routes[0], f.Routes[1]
 	for name, ok := range map[string]bool{
 		"listen":      f.Listen == ":8080" && f.Admin.Listen == "0.0.0.0:9000" && f.Admin.TokenFile == "/run/token",
-		"upstream":    f.Upstream.URL == "http://127.0.0.1:5000" && f.Upstream.MaxIdle == 7 && f.Upstream.DialTimeout == seconds(2) && f.Upstream.ResponseTimeout == seconds(60),
+		"upstream":    f.Upstream.URL == "http://127.0.0.1:5000" && f.Upstream.MaxIdle == 7 && f.Upstream.DialTimeout == seconds(2) && f.Upstream.ResponseTimeout == seconds(60) && f.Upstream.SendTimeout == seconds(3) && f.Upstream.AnswerTimeout == seconds(4),
 		"store":       f.Data == "/var/lib/seeother" && f.Store == "memory:",
 		"log":         f.Log == Log{Format: "json", Level: "debug"},
 		"trust":       len(f.Trust.Proxies) == 2 && f.Trust.Proxies[1].String() == "::1/128",

@@ -47,7 +47,7 @@ func BenchmarkChain(b *testing.B) {
 			b.Run(name+" "+method, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					r, _ := http.NewRequest(method, "/a/b?c=d", nil)
+					r, _ := http.NewRequestWithContext(b.Context(), method, "/a/b?c=d", nil)
 					r.RequestURI, r.RemoteAddr = "/a/b?c=d", "127.0.0.1:5"
 					r.Header = http.Header{"Accept": {"*/*"}, "User-Agent": {"x"}, "Cookie": {"a=b"}}
 					handler.ServeHTTP(discard{make(http.Header, 8)}, r)

@@ -29,8 +29,16 @@ func TestBodyLimit(t *testing.T) {
 		length int
 		ok     bool
 	}{
-		{"/", 10, true}, {"/", 11, false}, {"/large", 20, true}, {"/large", 21, false}, {"/small", 5, true}, {"/small", 6, false},
-		{"/any", 100_000, true}, {"/pay", 10, true}, {"/pay", 11, false}, {"/pay", 5000, false},
+		{"/", 10, true},
+		{"/", 11, false},
+		{"/large", 20, true},
+		{"/large", 21, false},
+		{"/small", 5, true},
+		{"/small", 6, false},
+		{"/any", 100_000, true},
+		{"/pay", 10, true},
+		{"/pay", 11, false},
+		{"/pay", 5000, false},
 	} {
 		body := strings.Repeat("x", tt.length)
 		for name, text := range map[string]string{

@@ -94,10 +94,16 @@ func (c Config) withDefaults() Config {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&t.Dial, 5 * time.Second}, {&t.TLSHandshake, 5 * time.Second}, {&t.ResponseHeader, 2 * time.Minute},
-		{&t.Send, time.Minute}, {&t.Answer, 5 * time.Minute},
-		{&t.Idle, 90 * time.Second}, {&t.ReadHeader, 10 * time.Second}, {&t.ClientRead, time.Minute},
-		{&t.ClientWrite, time.Minute}, {&t.ClientIdle, 2 * time.Minute},
+		{&t.Dial, 5 * time.Second},
+		{&t.TLSHandshake, 5 * time.Second},
+		{&t.ResponseHeader, 2 * time.Minute},
+		{&t.Send, time.Minute},
+		{&t.Answer, 5 * time.Minute},
+		{&t.Idle, 90 * time.Second},
+		{&t.ReadHeader, 10 * time.Second},
+		{&t.ClientRead, time.Minute},
+		{&t.ClientWrite, time.Minute},
+		{&t.ClientIdle, 2 * time.Minute},
 	} {
 		switch {
 		case *d.field == 0:

@@ -28,21 +28,35 @@ type failure struct {
 }
 
 var (
-	bodyTooLarge = failure{http.StatusRequestEntityTooLarge, "body-too-large", "Body too large",
-		"The request's body is larger than this site takes.", ""}
-	bodyTimeout = failure{http.StatusRequestTimeout, "body-timeout", "Body timed out",
-		"The request's body did not come in time.", ""}
-	bodyBroken = failure{http.StatusBadRequest, "body-broken", "Body broken off",
-		"The request's body ended early or is malformed.", ""}
+	bodyTooLarge = failure{
+		http.StatusRequestEntityTooLarge, "body-too-large", "Body too large",
+		"The request's body is larger than this site takes.", "",
+	}
+	bodyTimeout = failure{
+		http.StatusRequestTimeout, "body-timeout", "Body timed out",
+		"The request's body did not come in time.", "",
+	}
+	bodyBroken = failure{
+		http.StatusBadRequest, "body-broken", "Body broken off",
+		"The request's body ended early or is malformed.", "",
+	}
 	clientGone   = failure{statusClientGone, "client-gone", "Client gone", "", "canceled"}
-	noConnection = failure{http.StatusBadGateway, "upstream-unreachable", "The app cannot be reached",
-		"The gateway works, but the app behind it takes no connections. The request did not reach it.", "connect"}
-	tooSlow = failure{http.StatusGatewayTimeout, "upstream-timeout", "The app did not answer in time",
-		"The request reached the app. Whether the app carried it out is not known.", "timeout"}
-	brokenOff = failure{http.StatusBadGateway, "upstream-broken", "The app broke off",
-		"The app ended the connection without an answer. Whether it carried the request out is not known.", "reset"}
-	nonsense = failure{http.StatusBadGateway, "upstream-broken", "The app's answer is not HTTP",
-		"The app's answer cannot be read. Whether it carried the request out is not known.", "protocol"}
+	noConnection = failure{
+		http.StatusBadGateway, "upstream-unreachable", "The app cannot be reached",
+		"The gateway works, but the app behind it takes no connections. The request did not reach it.", "connect",
+	}
+	tooSlow = failure{
+		http.StatusGatewayTimeout, "upstream-timeout", "The app did not answer in time",
+		"The request reached the app. Whether the app carried it out is not known.", "timeout",
+	}
+	brokenOff = failure{
+		http.StatusBadGateway, "upstream-broken", "The app broke off",
+		"The app ended the connection without an answer. Whether it carried the request out is not known.", "reset",
+	}
+	nonsense = failure{
+		http.StatusBadGateway, "upstream-broken", "The app's answer is not HTTP",
+		"The app's answer cannot be read. Whether it carried the request out is not known.", "protocol",
+	}
 )
 
 // explain is the one table from error to answer.

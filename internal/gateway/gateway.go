@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -176,15 +177,7 @@ func (c *chain) match(method, path string) *link {
 }
 
 func (l *link) takes(method string) bool {
-	if len(l.methods) == 0 {
-		return true
-	}
-	for _, m := range l.methods {
-		if m == method {
-			return true
-		}
-	}
-	return false
+	return len(l.methods) == 0 || slices.Contains(l.methods, method)
 }
 
 func (g *Gateway) compile(routes []Route) (*chain, error) {

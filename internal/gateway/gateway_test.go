@@ -61,9 +61,18 @@ func TestFirstRouteThatMatchesCounts(t *testing.T) {
 		status       int
 		route        string
 	}{
-		{"POST", "/x", 303, "rest"}, {"PUT", "/x", 303, "rest"}, {"GET", "/x", 302, ""}, {"QUERY", "/x", 302, ""},
-		{"POST", "/off/x", 302, ""}, {"POST", "/offer", 303, "rest"}, {"POST", "/x/../off", 302, ""}, {"POST", "/x%2f..%2foff", 302, ""},
-		{"DELETE", "/api/x", 303, "deletes"}, {"POST", "/api/x", 302, "report"}, {"POST", "//api/./x/", 302, "report"}, {"POST", "/api/../x", 303, "rest"},
+		{"POST", "/x", 303, "rest"},
+		{"PUT", "/x", 303, "rest"},
+		{"GET", "/x", 302, ""},
+		{"QUERY", "/x", 302, ""},
+		{"POST", "/off/x", 302, ""},
+		{"POST", "/offer", 303, "rest"},
+		{"POST", "/x/../off", 302, ""},
+		{"POST", "/x%2f..%2foff", 302, ""},
+		{"DELETE", "/api/x", 303, "deletes"},
+		{"POST", "/api/x", 302, "report"},
+		{"POST", "//api/./x/", 302, "report"},
+		{"POST", "/api/../x", 303, "rest"},
 	} {
 		got := s.do(tt.method, tt.path, "")
 		name := tt.method + " " + tt.path

@@ -62,15 +62,23 @@ func TestWhatTheAppMayBelieve(t *testing.T) {
 		trusted      bool
 		want         string
 	}{
-		{"a stranger's claims are replaced", claims + "Forwarded: for=9.9.9.9\r\n", false,
-			"Host: Shop.example:1|X-Forwarded-For: 127.0.0.1|X-Forwarded-Host: Shop.example:1|X-Forwarded-Proto: http|Forwarded: for=127.0.0.1;host=\"Shop.example:1\";proto=http"},
-		{"a proxy's are appended to", claims, true,
+		{
+			"a stranger's claims are replaced", claims + "Forwarded: for=9.9.9.9\r\n", false,
+			"Host: Shop.example:1|X-Forwarded-For: 127.0.0.1|X-Forwarded-Host: Shop.example:1|X-Forwarded-Proto: http|Forwarded: for=127.0.0.1;host=\"Shop.example:1\";proto=http",
+		},
+		{
+			"a proxy's are appended to", claims, true,
 			"Host: Shop.example:1|X-Forwarded-For: 9.9.9.9, 127.0.0.1|X-Forwarded-Host: evil.example|X-Forwarded-Proto: https|" +
-				"Forwarded: for=9.9.9.9;host=evil.example;proto=https, for=127.0.0.1;host=\"Shop.example:1\";proto=http"},
-		{"a proxy's Forwarded is appended to", "Forwarded: for=9.9.9.9;proto=https\r\n", true,
-			"X-Forwarded-For: 9.9.9.9, 127.0.0.1|X-Forwarded-Proto: https|Forwarded: for=9.9.9.9;proto=https, for=127.0.0.1;host=\"Shop.example:1\";proto=http"},
-		{"a stranger cannot take them away with Connection", "Connection: X-Forwarded-For, Forwarded, X-Forwarded-Host, X-Forwarded-Proto\r\n", false,
-			"X-Forwarded-For: 127.0.0.1|X-Forwarded-Host: Shop.example:1|X-Forwarded-Proto: http"},
+				"Forwarded: for=9.9.9.9;host=evil.example;proto=https, for=127.0.0.1;host=\"Shop.example:1\";proto=http",
+		},
+		{
+			"a proxy's Forwarded is appended to", "Forwarded: for=9.9.9.9;proto=https\r\n", true,
+			"X-Forwarded-For: 9.9.9.9, 127.0.0.1|X-Forwarded-Proto: https|Forwarded: for=9.9.9.9;proto=https, for=127.0.0.1;host=\"Shop.example:1\";proto=http",
+		},
+		{
+			"a stranger cannot take them away with Connection", "Connection: X-Forwarded-For, Forwarded, X-Forwarded-Host, X-Forwarded-Proto\r\n", false,
+			"X-Forwarded-For: 127.0.0.1|X-Forwarded-Host: Shop.example:1|X-Forwarded-Proto: http",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, mirror(t), options{config: func(c *Config) {

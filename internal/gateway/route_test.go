@@ -32,7 +32,7 @@ func TestPattern(t *testing.T) {
 			continue
 		}
 		for want, list := range map[bool]string{true: tt.yes, false: tt.no} {
-			for _, target := range strings.Fields(list) {
+			for target := range strings.FieldsSeq(list) {
 				u, err := url.ParseRequestURI(target)
 				if err != nil {
 					t.Fatal(err)

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -103,10 +105,39 @@ func (u *upstream) close() {
 
 // RoundTrip sends an unguarded request.
 func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body == nil && mayRepeat(r) {
+	switch {
+	case r.Body == nil && mayRepeat(r):
 		r = unrepeatable(r)
+	case isSmall(r):
+		var err error
+		if r, err = inMemory(r); err != nil {
+			return nil, err
+		}
 	}
 	return u.send(u.shared, r)
+}
+
+// smallBody is how large a body may be that is read whole before the app is
+// asked, in bytes. Its header and itself then go out in one write; a body that
+// streams costs one more.
+const smallBody = 16 << 10
+
+// isSmall is false for a body that waits for 100 Continue: the app says that.
+func isSmall(r *http.Request) bool {
+	return r.ContentLength > 0 && r.ContentLength <= smallBody && r.Header["Expect"] == nil
+}
+
+// inMemory is r with its body read. It fails when the body does not come whole:
+// then the app has seen nothing.
+func inMemory(r *http.Request) (*http.Request, error) {
+	whole := bytes.NewBuffer(make([]byte, 0, r.ContentLength+bytes.MinRead))
+	_, err := whole.ReadFrom(r.Body)
+	if err = errors.Join(err, r.Body.Close()); err != nil {
+		return nil, err
+	}
+	out := *r
+	out.Body = io.NopCloser(bytes.NewReader(whole.Bytes())) // a kind that net/http knows to be in memory
+	return &out, nil
 }
 
 func (u *upstream) send(t *http.Transport, r *http.Request) (*http.Response, error) {
@@ -141,7 +172,7 @@ func unrepeatable(r *http.Request) *http.Request {
 	out.ContentLength = 0
 	out.TransferEncoding = []string{"identity"}
 	out.Header = r.Header.Clone()
-	out.Header["content-length"] = []string{"0"} //nolint:staticcheck // not the canonical form, see above
+	out.Header["content-length"] = []string{"0"} // not the canonical form, see above
 	return &out
 }
 

@@ -14,7 +14,7 @@ import (
 func (p Proxies) Forward(in *http.Request, out http.Header) Client {
 	client, way := p.resolve(in)
 	for name := range out {
-		if isClaim(name) && !(client.Trusted && name == "X-Forwarded-Port") {
+		if isClaim(name) && (!client.Trusted || name != "X-Forwarded-Port") {
 			delete(out, name)
 		}
 	}

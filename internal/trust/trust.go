@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -117,8 +118,11 @@ func (p Proxies) resolve(r *http.Request) (Client, path) {
 	claims, prior := readClaims(r.Header)
 	way.prior = prior
 	for _, c := range claims {
-		if c.forWhom != "" {
+		switch {
+		case c.forWhom != "":
 			way.hops = append(way.hops, c.forWhom)
+		case len(way.hops) > 0: // left out, it would vouch for what stands before it
+			way.hops = append(way.hops, "unknown")
 		}
 	}
 	return p.believe(client, claims), way
@@ -128,16 +132,16 @@ func (p Proxies) resolve(r *http.Request) (Client, path) {
 // proxies. An address that says nothing ("unknown") ends the walk: the proxy
 // that wrote it is the last that is known.
 func (p Proxies) believe(client Client, claims []claim) Client {
-	for i := len(claims) - 1; i >= 0; i-- {
-		addr := claims[i].addr
+	for _, c := range slices.Backward(claims) {
+		addr := c.addr
 		if addr.IsValid() {
 			client.IP = addr
 		}
-		if scheme := claims[i].scheme; scheme != "" {
-			client.Scheme = scheme
+		if c.scheme != "" {
+			client.Scheme = c.scheme
 		}
-		if host := claims[i].host; host != "" {
-			client.Host = host
+		if c.host != "" {
+			client.Host = c.host
 		}
 		if !addr.IsValid() || !p.Contains(addr) {
 			break

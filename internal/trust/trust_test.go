@@ -77,24 +77,49 @@ func TestForward(t *testing.T) {
 		header []string
 		want   map[string]string
 	}{
-		{"a stranger's claims are replaced", "192.0.2.7:1", true,
+		{
+			"a stranger's claims are replaced", "192.0.2.7:1", true,
 			[]string{"X-Forwarded-For", "9.9.9.9", "X-Forwarded-Port", "1", "X-Real-Ip", "9.9.9.9", "X-Forwarded-Ssl", "on", "Forwarded", "for=9.9.9.9"},
-			map[string]string{"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "inside.example", "Forwarded": "for=192.0.2.7;host=inside.example;proto=https"}},
-		{"a proxy's list is appended to, and Forwarded agrees", "10.0.0.1:1", false,
+			map[string]string{"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "inside.example", "Forwarded": "for=192.0.2.7;host=inside.example;proto=https"},
+		},
+		{
+			"a proxy's list is appended to, and Forwarded agrees", "10.0.0.1:1", false,
 			[]string{"X-Forwarded-For", "2001:db8::1, 10.0.0.2", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "shop.example", "X-Forwarded-Port", "443"},
-			map[string]string{"X-Forwarded-For": "2001:db8::1, 10.0.0.2, 10.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example", "X-Forwarded-Port": "443",
-				"Forwarded": `for="[2001:db8::1]";host=shop.example;proto=https, for=10.0.0.2, for=10.0.0.1;host=inside.example;proto=http`}},
-		{"a proxy's Forwarded is appended to, and X-Forwarded-* agrees", "10.0.0.1:1", false,
+			map[string]string{
+				"X-Forwarded-For": "2001:db8::1, 10.0.0.2, 10.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example", "X-Forwarded-Port": "443",
+				"Forwarded": `for="[2001:db8::1]";host=shop.example;proto=https, for=10.0.0.2, for=10.0.0.1;host=inside.example;proto=http`,
+			},
+		},
+		{
+			"a proxy's Forwarded is appended to, and X-Forwarded-* agrees", "10.0.0.1:1", false,
 			[]string{"Forwarded", `for=9.9.9.9;host="shop.example:8443";proto=https`},
-			map[string]string{"X-Forwarded-For": "9.9.9.9, 10.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example:8443",
-				"Forwarded": `for=9.9.9.9;host="shop.example:8443";proto=https, for=10.0.0.1;host=inside.example;proto=http`}},
-		{"a proxy that names the site only", "10.0.0.1:1", false,
+			map[string]string{
+				"X-Forwarded-For": "9.9.9.9, 10.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example:8443",
+				"Forwarded": `for=9.9.9.9;host="shop.example:8443";proto=https, for=10.0.0.1;host=inside.example;proto=http`,
+			},
+		},
+		{
+			"a proxy that names the site only", "10.0.0.1:1", false,
 			[]string{"X-Forwarded-Proto", "https", "X-Forwarded-Host", "shop.example"},
-			map[string]string{"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example", "Forwarded": "for=10.0.0.1;host=shop.example;proto=https"}},
-		{"IPv6 peers are quoted in Forwarded", "[2001:db8::7]:1", false, nil,
-			map[string]string{"X-Forwarded-For": "2001:db8::7", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "inside.example", "Forwarded": `for="[2001:db8::7]";host=inside.example;proto=http`}},
-		{"a peer without an address", "@", false, []string{"X-Forwarded-For", "9.9.9.9"},
-			map[string]string{"X-Forwarded-Proto": "http", "X-Forwarded-Host": "inside.example", "Forwarded": "for=unknown;host=inside.example;proto=http"}},
+			map[string]string{"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example", "Forwarded": "for=10.0.0.1;host=shop.example;proto=https"},
+		},
+		{
+			"a proxy that does not say whom it got it from vouches for nobody", "10.0.0.1:1", false,
+			[]string{"Forwarded", "for=9.9.9.9, proto=https"},
+			map[string]string{
+				"X-Forwarded-For": "9.9.9.9, unknown, 10.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "inside.example",
+				"Forwarded": "for=9.9.9.9, proto=https, for=10.0.0.1;host=inside.example;proto=http",
+			},
+		},
+		{
+			"IPv6 peers are quoted in Forwarded", "[2001:db8::7]:1", false, nil,
+			map[string]string{"X-Forwarded-For": "2001:db8::7", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "inside.example", "Forwarded": `for="[2001:db8::7]";host=inside.example;proto=http`},
+		},
+		{
+			"a peer without an address", "@", false,
+			[]string{"X-Forwarded-For", "9.9.9.9"},
+			map[string]string{"X-Forwarded-Proto": "http", "X-Forwarded-Host": "inside.example", "Forwarded": "for=unknown;host=inside.example;proto=http"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := request(tt.peer, tt.header...)

@@ -88,8 +88,12 @@ func TestUntil(t *testing.T) {
 			r.r.Version, r.err = 5, nil
 			h.Ring(key)
 		}, nil, 5},
-		{"it expires", record{r: store.Record{Version: 1, Expires: time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)}}, 1,
-			func(*Hub, *record, chan struct{}, func()) {}, store.ErrNotFound, 0},
+		{
+			"it expires",
+			record{r: store.Record{Version: 1, Expires: time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)}},
+			1,
+			func(*Hub, *record, chan struct{}, func()) {}, store.ErrNotFound, 0,
+		},
 		{"the store closes", record{r: store.Record{Version: 1}}, 1, func(_ *Hub, _ *record, closed chan struct{}, _ func()) { close(closed) }, store.ErrClosed, 0},
 		{"the caller leaves", record{r: store.Record{Version: 1}}, 1, func(_ *Hub, _ *record, _ chan struct{}, cancel func()) { cancel() }, context.Canceled, 0},
 	} {
