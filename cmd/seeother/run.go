@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -148,6 +149,7 @@ func upstreamOf(ctx context.Context, file configfile.File, args, command []strin
 }
 
 func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
+	tuneGC()
 	// Before anything else, so that a signal is never lost.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -171,6 +173,17 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 		reads:  f.config != "",
 	}
 	return s.run(cmd.Context())
+}
+
+// gcPercent is how far the heap may grow between two collections, where GOGC
+// does not say. A gateway keeps little and makes much garbage: with Go's 100 it
+// would collect every 4 MB.
+const gcPercent = 400
+
+func tuneGC() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 // openStore opens the store that the configuration names.

@@ -33,6 +33,9 @@ func written(t testing.TB, clean bool) []byte {
 	dir := t.TempDir()
 	s := mustOpen(t, dir)
 	fill(t, s, 400, store.Put{State: "s", Group: "g", Value: []byte("the value that is kept")})
+	for i := range 5 { // now the list of free pages is in one that was freed, and not at the end
+		apply(t, s, store.PutIfAbsent("c", fmt.Sprint("later ", i), store.Put{}))
+	}
 	if clean {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

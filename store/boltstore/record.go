@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/seeother/seeother/store"
@@ -84,7 +85,7 @@ func decode(b []byte) (store.Record, error) {
 	if p.bad {
 		return store.Record{}, errors.New("cut short or not canonical")
 	}
-	r.Value = p.rest[:len(p.rest):len(p.rest)]
+	r.Value = slices.Clip(p.rest)
 	return r, nil
 }
 
@@ -106,7 +107,7 @@ func (p *parser) uvarint() uint64 {
 
 func (p *parser) moment() time.Time {
 	u := p.uvarint()
-	v := int64(u >> 1) //nolint:gosec // the zigzag form of binary.AppendVarint
+	v := int64(u >> 1) // the zigzag form of binary.AppendVarint
 	if u&1 != 0 {
 		v = ^v
 	}

@@ -30,8 +30,8 @@ func counterLimits(k *checker) {
 	if c := k.conflict(0, store.AddWithin(class, "n", 1, 0, 0)); c.Current != nil {
 		k.errorf("a refused first add left a record: %v", c.Current)
 	}
-	k.conflict(0, store.AddWithin(class, "n", -1, 10, 0))
-	k.conflict(0, store.AddWithin(class, "n", 0, -1, 0))
+	k.conflicts(0, store.AddWithin(class, "n", -1, 10, 0))
+	k.conflicts(0, store.AddWithin(class, "n", 0, -1, 0))
 	k.absent("n")
 	sum := int64(0)
 	for _, delta := range []int64{3, 4, 0, -2, 5, -10, 10} {
@@ -56,17 +56,17 @@ func counterLimits(k *checker) {
 func counterOverflow(k *checker) {
 	const most = math.MaxInt64
 	k.one(store.AddWithin(class, "n", most-1, most, 0))
-	k.conflict(0, store.AddWithin(class, "n", 2, most, 0))
-	k.conflict(0, store.AddWithin(class, "n", most, most, 0))
-	k.conflict(0, store.AddWithin(class, "n", math.MinInt64, most, 0))
+	k.conflicts(0, store.AddWithin(class, "n", 2, most, 0))
+	k.conflicts(0, store.AddWithin(class, "n", most, most, 0))
+	k.conflicts(0, store.AddWithin(class, "n", math.MinInt64, most, 0))
 	if got := k.sum(k.one(store.AddWithin(class, "n", 1, most, 0))); got != most {
 		k.errorf("sum %d, want %d", got, int64(most))
 	}
-	k.conflict(0, store.AddWithin(class, "n", 1, most, 0))
+	k.conflicts(0, store.AddWithin(class, "n", 1, most, 0))
 	if got := k.sum(k.one(store.AddWithin(class, "n", -most, most, 0))); got != 0 {
 		k.errorf("sum %d, want 0", got)
 	}
-	k.conflict(0, store.AddWithin(class, "empty", math.MinInt64, most, 0))
+	k.conflicts(0, store.AddWithin(class, "empty", math.MinInt64, most, 0))
 	r := k.one(store.AddWithin(class, "centuries", 1, 1, math.MaxInt64))
 	if want := time.Unix(0, math.MaxInt64); r.Expires.Sub(want).Abs() > time.Microsecond {
 		k.errorf("a window of 292 years ends at %v, want %v", r.Expires, want)
@@ -116,7 +116,7 @@ func counterEndless(k *checker) {
 	if r := k.one(store.AddWithin(class, "n", 1, 1, 0)); !r.Expires.IsZero() {
 		k.errorf("expires %v, want never", r.Expires)
 	}
-	k.conflict(0, store.AddWithin(class, "n", 1, 1, 0))
+	k.conflicts(0, store.AddWithin(class, "n", 1, 1, 0))
 	// A window that began after the counter's last change starts at 0.
 	time.Sleep(5 * time.Millisecond)
 	if got := k.sum(k.one(store.AddWithin(class, "n", 1, 1, time.Millisecond))); got != 1 {

@@ -185,8 +185,9 @@ func neverBack(k *checker) {
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 4 {
+		last := r
 		readers.Go(func() {
-			for last := r; ; {
+			for {
 				select {
 				case <-stop:
 					return

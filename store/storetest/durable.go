@@ -145,7 +145,7 @@ func durableVersions(k *checker) {
 		last = r.Version
 		k.one(store.DeleteIfVersion(class, "a", last))
 		k.reopen()
-		k.conflict(0, store.PutIfVersion(class, "a", last, put("s", "v")))
+		k.conflicts(0, store.PutIfVersion(class, "a", last, put("s", "v")))
 	}
 	before := k.one(store.Append(class, "log", put("", "")))
 	k.reopen()
@@ -161,7 +161,7 @@ func durableCounter(k *checker) {
 		}
 		k.reopen()
 	}
-	k.conflict(0, store.AddWithin(class, "n", 1, 3, 0))
+	k.conflicts(0, store.AddWithin(class, "n", 1, 3, 0))
 }
 
 func durableExpiry(k *checker) {

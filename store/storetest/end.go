@@ -45,14 +45,15 @@ var calls = []call{
 }
 
 func ready(k *checker) {
+	exclusive := k.s.Exclusive()
 	for range 3 {
 		if err := k.s.Ready(k.ctx); err != nil {
 			k.errorf("ready: %v", err)
 		}
 		k.apply(store.AddWithin(class, "n", 1, 10, 0))
 	}
-	if k.s.Exclusive() != k.s.Exclusive() {
-		k.errorf("exclusive changes")
+	if k.s.Exclusive() != exclusive {
+		k.errorf("exclusive was %v, and is not any more", exclusive)
 	}
 }
 

@@ -134,6 +134,9 @@ func (k *checker) conflict(at int, ops ...store.Op) *store.ConflictError {
 	return conflict
 }
 
+// conflicts is conflict where what is there instead does not matter.
+func (k *checker) conflicts(at int, ops ...store.Op) { _ = k.conflict(at, ops...) }
+
 func (k *checker) get(key string) store.Record {
 	r, now, err := k.s.Get(k.ctx, part, class, key)
 	if err != nil {

@@ -48,7 +48,7 @@ func putIfVersion(k *checker) {
 	if c := k.conflict(0, store.PutIfVersion(class, "a", 1, put("", ""))); c.Current != nil {
 		k.errorf("conflict where nothing is: Current is %v, want nil", c.Current)
 	}
-	k.conflict(0, store.PutIfVersion(class, "a", 0, put("", "")))
+	k.conflicts(0, store.PutIfVersion(class, "a", 0, put("", "")))
 	first := k.apply(store.PutIfAbsent(class, "a", store.Put{State: "s", Group: "g", Value: []byte("v"), DueIn: time.Minute, TTL: time.Hour}))
 	old := first.Records[0]
 	reply := k.apply(store.PutIfVersion(class, "a", old.Version, put("t", "w")))
@@ -84,7 +84,7 @@ func deleteIfVersion(k *checker) {
 	k.same("conflict", *c.Current, r)
 	k.same("deleted record", k.one(store.DeleteIfVersion(class, "a", r.Version)), r)
 	k.absent("a")
-	k.conflict(0, store.DeleteIfVersion(class, "a", r.Version))
+	k.conflicts(0, store.DeleteIfVersion(class, "a", r.Version))
 }
 
 func versionsGrow(k *checker) {

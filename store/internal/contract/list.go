@@ -88,7 +88,7 @@ func After(q *store.Query) (p Position, ok bool, err error) {
 		if len(b) < 8 {
 			return Position{}, false, fmt.Errorf("%w: cursor %.64q is too short", store.ErrInvalid, q.Cursor)
 		}
-		p.Due = time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC()
+		p.Due = time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC() //nolint:gosec // as Cursor wrote it, which may be negative
 		b = b[8:]
 	}
 	if p.Key = string(b); len(p.Key) > store.MaxKey {
