@@ -111,8 +111,8 @@ func TestMetricsAreInBalance(t *testing.T) {
 	equal(t, "requests", m.done.Load(), 9)
 	equal(t, "answers", m.answered.Load(), 4)
 
-	s.gateway.cfg.Upstream.Host = "127.0.0.1:1"
-	check(t, s.do("GET", "/", ""), 502, "upstream-unreachable")
+	nowhere := newSite(t, "http://127.0.0.1:1", options{config: func(c *Config) { c.Metrics = m }})
+	check(t, nowhere.do("GET", "/", ""), 502, "upstream-unreachable")
 	equal(t, "connect", m.failed("connect"), 1)
 }
 

@@ -34,6 +34,7 @@ func (b *bufferPool) Put(buf []byte) { b.pool.Put((*[bufferSize]byte)(buf)) }
 // are kept.
 type upstream struct {
 	metrics Metrics
+	direct  *direct // nil: the app speaks TLS
 	shared  *http.Transport
 	reused  *http.Transport // for guarded requests of routes with Reuse
 	own     *http.Transport // for all other guarded requests: one connection each
@@ -49,6 +50,12 @@ func newUpstream(cfg Config) *upstream {
 		guarded.Protocols.SetHTTP1(true)
 	}
 	u.own.DisableKeepAlives = true
+	if cfg.Upstream.Scheme == "http" {
+		u.direct = &direct{
+			dial: u.shared.DialContext, address: address(cfg.Upstream),
+			patience: cfg.Timeouts.ResponseHeader, idle: cfg.Timeouts.Idle, most: cfg.Limits.Idle,
+		}
+	}
 	return u
 }
 
@@ -101,18 +108,25 @@ func (u *upstream) close() {
 	for _, t := range []*http.Transport{u.shared, u.reused, u.own} {
 		t.CloseIdleConnections()
 	}
+	if u.direct != nil {
+		u.direct.close()
+	}
 }
 
 // RoundTrip sends an unguarded request.
 func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
-	switch {
-	case r.Body == nil && mayRepeat(r):
-		r = unrepeatable(r)
-	case isSmall(r):
+	small := isSmall(r)
+	if small {
 		var err error
 		if r, err = inMemory(r); err != nil {
 			return nil, err
 		}
+	}
+	switch {
+	case u.direct != nil && u.direct.takes(r, small):
+		return u.send(u.direct, r)
+	case r.Body == nil && mayRepeat(r):
+		r = unrepeatable(r)
 	}
 	return u.send(u.shared, r)
 }
@@ -140,7 +154,7 @@ func inMemory(r *http.Request) (*http.Request, error) {
 	return &out, nil
 }
 
-func (u *upstream) send(t *http.Transport, r *http.Request) (*http.Response, error) {
+func (u *upstream) send(t http.RoundTripper, r *http.Request) (*http.Response, error) {
 	if u.metrics == nil {
 		return t.RoundTrip(r)
 	}
