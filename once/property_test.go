@@ -68,6 +68,12 @@ func (w *world) take(rt *rapid.T) *appRun {
 	return run
 }
 
+func (w *world) free(run *appRun) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	run.freed = true
+}
+
 func (w *world) request(rt *rapid.T) {
 	key := rapid.SampledFrom([]string{"small", "a large one"}).Draw(rt, "key")
 	r := request(strconv.Quote(key), key, header("Prefer", "wait=3"))
@@ -91,7 +97,9 @@ func (w *world) answer(rt *rapid.T) {
 		return
 	}
 	status := rapid.SampledFrom([]int{200, 201, 303, 402, 500, 502, 504, 421, 0, 1, 2}).Draw(rt, "status")
-	run.freed = run.freed || status == 421 || status == 2
+	if status == 421 || status == 2 {
+		w.free(run)
+	}
 	run.end <- func(rw http.ResponseWriter, r *http.Request) {
 		switch status {
 		case 0:

@@ -24,6 +24,11 @@ fi
 status=0
 "$go" tool -modfile=tools/go.mod gotestsum --format pkgname --format-hide-empty-pkg --jsonfile "$events" -- \
   ${race[@]+"${race[@]}"} -count=1 -timeout 15m ./... || status=$?
+if [ ${#race[@]} -gt 0 ]; then
+  # What the race detector cannot watch, since it ends a process that reads a
+  # damaged page instead of letting the read fault: files with "!race".
+  "$go" test -count=1 -timeout 5m -run 'NeverEndsTheProcess$' ./store/boltstore || status=$?
+fi
 
 if [ ${#race[@]} -eq 0 ]; then
   echo "left out: the race detector (it needs cgo and a C compiler)"
