@@ -11,6 +11,8 @@ import (
 // the last word counts, but doubt is never taken back by a later proof.
 // Methods are safe for concurrent use.
 type Attempt struct {
+	record string
+
 	mu      sync.Mutex
 	outcome outcome
 	reason  string
@@ -24,6 +26,9 @@ func AttemptFrom(ctx context.Context) *Attempt {
 	a, _ := ctx.Value(attemptKey{}).(*Attempt)
 	return a
 }
+
+// Record is the id of the run-once record that the start is kept under.
+func (a *Attempt) Record() string { return a.record }
 
 // NotApplied says that it is proved that the app did not see the request: no
 // connection could be opened, or not one byte was written. It is believed of

@@ -1,6 +1,7 @@
 package once
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -28,27 +29,66 @@ func (g *Guard) readBody(r *http.Request, e early) (*body, error) {
 	if r.ContentLength > g.cfg.Buffer {
 		return b, nil
 	}
-	want := r.ContentLength
-	if want < 0 {
-		want = g.cfg.Buffer
+	most := r.ContentLength
+	if most < 0 {
+		most = g.cfg.Buffer
 	}
-	if !g.hold(want) {
-		return b, nil // no memory to spare: it streams
-	}
-	b.held = want
-	head, err := io.ReadAll(io.LimitReader(r.Body, want+1))
+	whole, err := b.fill(g, most)
 	if err != nil {
 		b.close(g)
 		return nil, err
 	}
-	_, _ = b.print.Write(head)
-	b.head = head
-	if int64(len(head)) <= want {
+	_, _ = b.print.Write(b.head)
+	if whole {
 		b.sum, b.rest, b.whole = b.print.sum(), nil, true
-		g.letGo(want - int64(len(head))) // a body of unknown length was given room for the largest
-		b.held = int64(len(head))
+		b.trim(g)
 	}
 	return b, nil
+}
+
+// trim gives back what a whole body did not need.
+func (b *body) trim(g *Guard) {
+	if need := int64(len(b.head)); b.held > need {
+		b.head = bytes.Clone(b.head)
+		g.letGo(b.held - need)
+		b.held = need
+	}
+}
+
+// firstRead is how much memory a body has before anything of it came, in bytes.
+const firstRead = 4 << 10
+
+// fill reads the body into head, and takes memory as it comes: what a client
+// only announces costs nothing. It stops, with the body not whole, when there
+// is more than most, or no memory to spare: then the rest streams.
+func (b *body) fill(g *Guard, most int64) (whole bool, err error) {
+	for {
+		if len(b.head) == cap(b.head) && !b.grow(g, most+1) { // one more shows the end
+			return false, nil
+		}
+		n, err := b.rest.Read(b.head[len(b.head):cap(b.head)])
+		b.head = b.head[:len(b.head)+n]
+		switch {
+		case int64(len(b.head)) > most:
+			return false, nil
+		case err == io.EOF: //nolint:errorlint // Readers return io.EOF itself
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+	}
+}
+
+// grow doubles what head can hold, up to most.
+func (b *body) grow(g *Guard, most int64) bool {
+	size := min(max(2*int64(cap(b.head)), firstRead), most)
+	more := size - b.held
+	if more <= 0 || !g.holdBody(more) {
+		return false
+	}
+	b.held = size
+	b.head = append(make([]byte, 0, size), b.head...)
+	return true
 }
 
 // close gives back the memory and ends the hashing. It must be called once.

@@ -38,7 +38,9 @@ type Guard struct {
 	runs     map[*run]struct{} // starts of this process, for their leases
 	givenUp  map[string]unused // by owner; guarded by mu, as runs and closed are
 	closed   bool
-	observed chan struct{} // bounds the look-ups of the report stage
+	observed chan struct{}      // bounds the look-ups of the report stage
+	looks    chan struct{}      // bounds how many who waited read the answer at one time
+	sleepers map[sleep]*sleeper // guarded by mu
 }
 
 // unused is a start that may stand in the store and that nobody will run.
@@ -58,7 +60,8 @@ func New(ctx context.Context, st store.Store, cfg Config) (*Guard, error) {
 	g := &Guard{
 		store: st, cfg: cfg.withDefaults(),
 		runs: make(map[*run]struct{}), givenUp: make(map[string]unused),
-		observed: make(chan struct{}, 64),
+		observed: make(chan struct{}, 64), looks: make(chan struct{}, 32),
+		sleepers: make(map[sleep]*sleeper),
 	}
 	if st.Exclusive() {
 		if err := g.recover(ctx); err != nil {
@@ -143,6 +146,16 @@ func (g *Guard) running() []*run {
 // that there is not so much.
 func (g *Guard) hold(n int64) bool {
 	if g.memory.Add(n) <= g.cfg.Memory {
+		return true
+	}
+	g.memory.Add(-n)
+	return false
+}
+
+// holdBody is hold for what clients send. A quarter of the memory is left for
+// answers, so that slow clients cannot take it from those who wait for one.
+func (g *Guard) holdBody(n int64) bool {
+	if g.memory.Add(n) <= g.cfg.Memory/4*3 {
 		return true
 	}
 	g.memory.Add(-n)

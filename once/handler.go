@@ -138,7 +138,7 @@ func (x *exchange) tooDoubtful() (full, own bool) {
 func (x *exchange) resolve() {
 	deadline := time.Now().Add(x.patience())
 	for {
-		found, err := x.look()
+		found, err := x.lookInTurn()
 		x.known = x.known || found.verdict > mayStart
 		if err != nil {
 			x.storeDown(err)
@@ -163,6 +163,16 @@ func (x *exchange) resolve() {
 			return
 		}
 	}
+}
+
+// lookInTurn is look. Those who waited for one answer all wake at once: they
+// read it a few at a time, so that memory holds a few copies of it.
+func (x *exchange) lookInTurn() (finding, error) {
+	if x.waited {
+		x.guard.looks <- struct{}{}
+		defer func() { <-x.guard.looks }()
+	}
+	return x.look()
 }
 
 // look starts the key or finds what is there. A finding without a verdict
@@ -238,7 +248,7 @@ func (x *exchange) wait(f finding, deadline time.Time) bool {
 	// A duplicate whose client went away waits for nobody.
 	ctx, cancel := context.WithDeadline(x.r.Context(), deadline)
 	defer cancel()
-	_, _, err := x.guard.store.Wait(ctx, x.guard.cfg.Tenant, Class, x.id, f.record.Version)
+	err := x.guard.await(ctx, sleep{x.id, f.record.Version})
 	if err == nil || errors.Is(err, store.ErrNotFound) {
 		return true
 	}

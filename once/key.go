@@ -80,8 +80,18 @@ func parseKey(text string) (string, error) {
 // submissions have the same text.
 func recordKey(tenant string, p Principal, method, host, scope, key string) string {
 	h := sha256.New()
-	writeParts(h, tenant, p.Kind, p.Hash, method, strings.ToLower(host), scope, key)
+	writeParts(h, tenant, p.Kind, p.Hash, method, canonicalHost(host), scope, key)
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// canonicalHost is a host in one spelling: a client that names the default port,
+// or ends the name with a dot, means the same site.
+func canonicalHost(host string) string {
+	host = strings.ToLower(host)
+	for _, port := range []string{":80", ":443"} {
+		host = strings.TrimSuffix(host, port)
+	}
+	return strings.TrimSuffix(host, ".")
 }
 
 // HashKey is how a client's key is kept: operators can look for a key that

@@ -42,7 +42,7 @@ type Summary struct {
 // Query selects records for List.
 type Query struct {
 	State  string // empty: all
-	Key    string // a client's key; empty: all
+	Key    string // a client's key, as it stands in the header, with or without quotes; empty: all
 	Cursor string
 	Limit  int // 100 where 0; at most store.MaxPage
 }
@@ -67,17 +67,27 @@ func (g *Guard) List(ctx context.Context, q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	wanted := keyFilter(q.Key)
 	page := Page{Records: []Summary{}, Cursor: found.Cursor}
 	for _, rec := range found.Records {
 		s, err := summarize(rec)
 		if err != nil {
 			s = Summary{ID: rec.Key, State: rec.State, Reason: err.Error(), Expires: rec.Expires}
 		}
-		if q.Key == "" || s.KeyHash == HashKey(q.Key) {
+		if q.Key == "" || s.KeyHash == wanted {
 			page.Records = append(page.Records, s)
 		}
 	}
 	return page, nil
+}
+
+// keyFilter is the hash of the key that text is in a header; of a text that no
+// header could hold, its own.
+func keyFilter(text string) string {
+	if key, err := parseKey(text); err == nil {
+		text = key
+	}
+	return HashKey(text)
 }
 
 // Show returns one record. Errors: store.ErrNotFound, or the store's.

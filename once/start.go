@@ -11,7 +11,7 @@ import (
 // start runs the app. Everything that can go wrong from here on ends in a
 // record that says so.
 func (x *exchange) start(own *run) {
-	attempt := &Attempt{}
+	attempt := &Attempt{record: x.id}
 	ctx := context.WithValue(context.WithoutCancel(x.r.Context()), attemptKey{}, attempt)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

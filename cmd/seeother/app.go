@@ -82,8 +82,11 @@ func (a *app) ended() error {
 	switch {
 	case a.err == nil:
 		return nil
-	case !ok || exit.ExitCode() < 0: // a signal
+	case !ok:
 		return fmt.Errorf("the app ended: %w", a.err)
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return &exitError{fmt.Errorf("the app ended: %w", a.err), 128 + int(status.Signal())} // as shells do
 	}
 	return &exitError{fmt.Errorf("the app ended: %w", a.err), exit.ExitCode()}
 }

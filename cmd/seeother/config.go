@@ -28,7 +28,7 @@ Exit codes: 0 the file is good, 1 it cannot be read, 2 something is wrong with i
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good (%d routes, %d smoke requests)\n", args[0], len(file.Routes), len(file.Smoke))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good (routes: %d, smoke requests: %d)\n", args[0], len(file.Routes), len(file.Smoke))
 			return err
 		},
 	})

@@ -32,8 +32,11 @@ It listens on loopback, keeps everything in memory, and leaves nothing behind.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
+			surviveBrokenPipes()
+			lines := newLogWriter(cmd.ErrOrStderr())
+			defer lines.close()
 			opts.Out = cmd.OutOrStdout()
-			opts.Gateway = demoGateway(newLogTo(cmd.ErrOrStderr(), "text", slog.LevelInfo))
+			opts.Gateway = demoGateway(newLogger(lines, "text", slog.LevelInfo, colored(cmd.ErrOrStderr())))
 			err := demo.Run(ctx, opts)
 			if errors.Is(err, syscall.EADDRINUSE) {
 				return &hinted{err, "take another address, or port 0 for a free one"}
@@ -47,19 +50,19 @@ It listens on loopback, keeps everything in memory, and leaves nothing behind.`,
 }
 
 // demoGateway makes the same gateway as "seeother run", on a store in memory.
-func demoGateway(to logTo) func(context.Context, *url.URL, seeother.Observer) (*demo.Gateway, error) {
+func demoGateway(log *slog.Logger) func(context.Context, *url.URL, seeother.Observer) (*demo.Gateway, error) {
 	return func(ctx context.Context, upstream *url.URL, observe seeother.Observer) (*demo.Gateway, error) {
 		st, err := open.Open("memory:")
 		if err != nil {
 			return nil, err
 		}
-		decided := newDecisionLog(to)
+		logged := logDecisions(log, "text")
 		both := func(ctx context.Context, d seeother.Decision) {
-			decided.Observe(ctx, d)
+			logged(ctx, d)
 			observe(ctx, d)
 		}
 		file := configfile.Default()
-		s, err := newSite(ctx, file, upstream, st, to.logger(), both)
+		s, err := newSite(ctx, file, upstream, st, log, both)
 		if err != nil {
 			return nil, errors.Join(err, st.Close())
 		}
@@ -73,9 +76,7 @@ func demoGateway(to logTo) func(context.Context, *url.URL, seeother.Observer) (*
 		return &demo.Gateway{
 			Handler: s.gateway, Admin: addr,
 			Stop: func(ctx context.Context) error {
-				err := errors.Join(s.close(ctx), back.Shutdown(ctx))
-				decided.close()
-				return errors.Join(err, st.Close())
+				return errors.Join(s.close(ctx), back.Shutdown(ctx), st.Close())
 			},
 		}, nil
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync/atomic"
@@ -13,23 +15,12 @@ import (
 	"github.com/seeother/seeother"
 )
 
-// logTo is where the log goes, and in which form.
-type logTo struct {
-	w      io.Writer
-	format string // "text" is for people, "json" for programs
-	level  slog.Leveler
-	color  bool
-}
-
-func newLogTo(w io.Writer, format string, level slog.Leveler) logTo {
-	return logTo{w: w, format: format, level: level, color: colored(w)}
-}
-
-func (l logTo) logger() *slog.Logger {
-	if l.format == "json" {
-		return slog.New(slog.NewJSONHandler(l.w, &slog.HandlerOptions{Level: l.level}))
+// newLogger returns a log for people (text) or for programs (json).
+func newLogger(w io.Writer, format string, level slog.Leveler, color bool) *slog.Logger {
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewTextHandler(l.w, &tint.Options{Level: l.level, TimeFormat: time.TimeOnly, NoColor: !l.color}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !color}))
 }
 
 // logLevel is a level as the configuration names it; the file was checked.
@@ -39,73 +30,92 @@ func logLevel(name string) slog.Level {
 	return level
 }
 
-// decisionQueue is how many decisions may wait for the log.
-const decisionQueue = 8192
+const (
+	logQueue = 8192        // lines that may wait to be written
+	logEnd   = time.Second // how long close waits for a log that takes nothing
+)
 
-// decisionLog writes decisions beside the requests: a terminal or a pipe that
-// takes nothing must not hold requests up. What does not fit is counted, and
-// the count is logged. Under load, many lines go out in one write.
-type decisionLog struct {
-	log   *slog.Logger
-	json  bool
-	out   *bufio.Writer // under log
-	queue chan seeother.Decision
+// logWriter writes lines beside the requests: a terminal or a pipe that takes
+// nothing must not hold them up. What does not fit is counted, and the count is
+// written. Under load, many lines go out in one write.
+type logWriter struct {
+	out   *bufio.Writer // the goroutine's own
+	queue chan []byte
 	lost  atomic.Uint64
+	end   chan struct{} // closed by close
 	done  chan struct{}
 }
 
-func newDecisionLog(to logTo) *decisionLog {
-	d := &decisionLog{
-		json: to.format == "json", out: bufio.NewWriterSize(to.w, 32<<10),
-		queue: make(chan seeother.Decision, decisionQueue), done: make(chan struct{}),
-	}
-	to.w = d.out
-	d.log = to.logger()
-	go d.run()
-	return d
+func newLogWriter(w io.Writer) *logWriter {
+	l := &logWriter{out: bufio.NewWriterSize(w, 32<<10), queue: make(chan []byte, logQueue), end: make(chan struct{}), done: make(chan struct{})}
+	go l.run()
+	return l
 }
 
-// Observe is a seeother.Observer. It must not be called after close.
-func (d *decisionLog) Observe(_ context.Context, decision seeother.Decision) {
+// Write takes one line. It never fails and never waits.
+func (l *logWriter) Write(line []byte) (int, error) {
 	select {
-	case d.queue <- decision:
+	case l.queue <- bytes.Clone(line):
 	default:
-		d.lost.Add(1)
+		l.lost.Add(1)
 	}
+	return len(line), nil
 }
 
-func (d *decisionLog) run() {
-	defer close(d.done)
-	for decision := range d.queue {
-		d.write(decision)
-		if lost := d.lost.Swap(0); lost > 0 {
-			d.log.Warn("decisions were made faster than the log takes them", "left_out", lost)
+func (l *logWriter) run() {
+	defer close(l.done)
+	for {
+		select {
+		case line := <-l.queue:
+			l.write(line)
+		case <-l.end:
+			for len(l.queue) > 0 {
+				l.write(<-l.queue)
+			}
+			return
 		}
-		if len(d.queue) == 0 {
-			_ = d.out.Flush() // a log that cannot be written must not stop what it tells of
+	}
+}
+
+// write leaves errors alone: a log that cannot be written must not stop what it
+// tells of.
+func (l *logWriter) write(line []byte) {
+	_, _ = l.out.Write(line)
+	if lost := l.lost.Swap(0); lost > 0 {
+		_, _ = fmt.Fprintf(l.out, "{\"level\":\"WARN\",\"msg\":\"lines were made faster than the log takes them\",\"left_out\":%d}\n", lost)
+	}
+	if len(l.queue) == 0 {
+		_ = l.out.Flush()
+	}
+}
+
+// close waits until everything is written, though not for a log that takes
+// nothing. What is logged after it is lost.
+func (l *logWriter) close() {
+	close(l.end)
+	select {
+	case <-l.done:
+	case <-time.After(logEnd):
+	}
+}
+
+// logDecisions is a seeother.Observer that logs each decision: as the line for
+// people, or with its members for programs.
+func logDecisions(log *slog.Logger, format string) seeother.Observer {
+	return func(ctx context.Context, d seeother.Decision) {
+		level := slog.LevelInfo
+		switch d.Action {
+		case "uncertain", "fenced", "store-down", "unrecorded", "bypassed":
+			level = slog.LevelWarn
 		}
+		if format != "json" {
+			log.Log(ctx, level, d.String()) //nolint:sloglint // the line for people
+			return
+		}
+		log.LogAttrs(ctx, level, "decision",
+			slog.Time("at", d.Time), slog.String("policy", d.Policy), slog.String("action", d.Action), slog.String("route", d.Route),
+			slog.String("stage", d.Stage.String()), slog.Bool("applied", d.Applied), slog.String("method", d.Method),
+			slog.String("path", d.Path), slog.Int("before", d.Before), slog.Int("after", d.After),
+			slog.String("reason", d.Reason), slog.String("record", d.Record))
 	}
-}
-
-func (d *decisionLog) write(x seeother.Decision) {
-	level := slog.LevelInfo
-	switch x.Action {
-	case "uncertain", "fenced", "store-down", "unrecorded", "bypassed":
-		level = slog.LevelWarn
-	}
-	if !d.json {
-		d.log.Log(context.Background(), level, x.String()) //nolint:sloglint // the line for people
-		return
-	}
-	d.log.LogAttrs(context.Background(), level, "decision",
-		slog.Time("at", x.Time), slog.String("policy", x.Policy), slog.String("action", x.Action), slog.String("route", x.Route),
-		slog.String("stage", x.Stage.String()), slog.Bool("applied", x.Applied), slog.String("method", x.Method),
-		slog.String("path", x.Path), slog.Int("before", x.Before), slog.Int("after", x.After),
-		slog.String("reason", x.Reason), slog.String("record", x.Record))
-}
-
-// close waits until everything is written.
-func (d *decisionLog) close() {
-	close(d.queue)
-	<-d.done
 }

@@ -188,7 +188,7 @@ func printSummary(w io.Writer, s once.Summary, asJSON bool) error {
 		{"forgotten", clock(s.Expires)},
 		{"status", number(s.Status)},
 		{"reason", s.Reason},
-		{"resolved by", s.ResolvedBy},
+		{"note", s.ResolvedBy},
 	} {
 		if row.value != "" {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", row.name, printable(row.value)) // Flush tells

@@ -149,25 +149,31 @@ func upstreamOf(ctx context.Context, file configfile.File, args, command []strin
 }
 
 func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
-	tuneGC()
 	// Before anything else, so that a signal is never lost.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	surviveBrokenPipes()
 
 	file, err := f.load(cmd)
 	if err != nil {
 		return err
 	}
+	tuneGC(int64(file.Once.Memory))
 	upstream, err := upstreamOf(cmd.Context(), file, args, command)
 	if err != nil {
 		return err
 	}
+	if upstream.Host == file.Listen {
+		return &usageError{fmt.Errorf("the app and the gateway are both at %s", file.Listen), "give the gateway another address with --listen"}
+	}
 	level := new(slog.LevelVar)
 	level.Set(logLevel(file.Log.Level))
-	to := newLogTo(cmd.ErrOrStderr(), file.Log.Format, level)
+	lines := newLogWriter(cmd.ErrOrStderr())
+	defer lines.close()
 	s := &server{
-		file: file, upstream: upstream, command: command, log: to.logger(), logTo: to, level: level, signals: signals,
+		file: file, upstream: upstream, command: command, level: level, signals: signals,
+		log: newLogger(lines, file.Log.Format, level, colored(cmd.ErrOrStderr())),
 		out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(),
 		reread: func() (configfile.File, error) { return f.load(cmd) },
 		reads:  f.config != "",
@@ -175,14 +181,25 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 	return s.run(cmd.Context())
 }
 
+// surviveBrokenPipes keeps the process alive when whoever reads its log goes
+// away. To ignore the signal would be inherited by the app.
+func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // gcPercent is how far the heap may grow between two collections, where GOGC
 // does not say. A gateway keeps little and makes much garbage: with Go's 100 it
-// would collect every 4 MB.
-const gcPercent = 400
+// would collect every 4 MB. Near memoryBeside, and twice what bodies and answers
+// may take, it collects more often.
+const (
+	gcPercent    = 400
+	memoryBeside = 256 << 20 // bytes
+)
 
-func tuneGC() {
+func tuneGC(held int64) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(2*held + memoryBeside)
 	}
 }
 

@@ -230,6 +230,11 @@ func shopHandler() http.Handler {
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(map[string]int64{"order": orders.Add(1)}) // the client is gone, if anything
 	})
+	mux.HandleFunc("POST /slow", func(w http.ResponseWriter, _ *http.Request) {
+		_ = os.WriteFile(os.Getenv("SHOP_SLOW"), []byte("started"), 0o600) // the test waits for it
+		time.Sleep(2 * time.Second)
+		w.WriteHeader(http.StatusCreated)
+	})
 	mux.HandleFunc("POST /broken", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	mux.HandleFunc("POST /sick", func(http.ResponseWriter, *http.Request) { sick.Store(1) })
 	mux.HandleFunc("POST /well", func(http.ResponseWriter, *http.Request) { sick.Store(0) })

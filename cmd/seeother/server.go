@@ -12,6 +12,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,7 +31,6 @@ type server struct {
 	upstream *url.URL
 	command  []string // of the app; empty: it runs already
 	log      *slog.Logger
-	logTo    logTo
 	level    *slog.LevelVar
 	signals  <-chan os.Signal
 	out      io.Writer // of the app
@@ -40,10 +40,16 @@ type server struct {
 
 	site    *site
 	front   *http.Server
-	back    *http.Server // of the admin side; nil: off
+	admin   *admin.Handler
+	back    *http.Server // of the admin side; both nil: off
 	app     *app         // nil: it runs already
 	failed  chan error   // a listener that ended
 	stopped context.CancelFunc
+
+	background sync.WaitGroup // reloads, and what begin starts
+	reloading  sync.Mutex     // one reload after the other
+	mu         sync.Mutex
+	rising     context.CancelFunc // ends what begin started; guarded by mu
 }
 
 // run serves until a signal, the app or a listener ends it.
@@ -64,14 +70,8 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, closeAll(front, back))
 	}
-	decided := newDecisionLog(s.logTo)
-	// Last of all, and in this order: what is decided is logged, and the store
-	// is whole.
-	defer func() {
-		decided.close()
-		err = errors.Join(err, st.Close())
-	}()
-	if s.site, err = newSite(ctx, s.file, s.upstream, st, s.log, decided.Observe); err != nil {
+	defer func() { err = errors.Join(err, st.Close()) }() // last of all
+	if s.site, err = newSite(ctx, s.file, s.upstream, st, s.log, logDecisions(s.log, s.file.Log.Format)); err != nil {
 		return errors.Join(err, closeAll(front, back))
 	}
 	defer func() { err = errors.Join(err, s.closeSite()) }()
@@ -131,7 +131,7 @@ func (s *server) checkAdmin(token string) error {
 		return nil
 	}
 	if err := admin.CheckListen(s.file.Admin.Listen, token); err != nil {
-		return &usageError{err, err.(interface{ Hint() string }).Hint()} //nolint:errorlint,forcetypeassert // CheckListen promises *ListenError
+		return &usageError{err, "name a file with a token: --admin-token-file FILE, or listen on 127.0.0.1"}
 	}
 	return nil
 }
@@ -152,12 +152,12 @@ func (s *server) serve(ctx context.Context, front, back net.Listener, token stri
 	s.front = gateway.NewServer(cfg, s.site.gateway)
 	s.start(s.front, front)
 	if back != nil {
-		handler := s.site.adminHandler(admin.Config{Token: token, Listen: "http://" + front.Addr().String(), Upstream: s.upstream.String()})
-		s.back = admin.NewServer(handler)
+		s.admin = s.site.adminHandler(admin.Config{Token: token, Listen: "http://" + front.Addr().String(), Upstream: s.upstream.String()})
+		s.back = admin.NewServer(s.admin)
 		s.start(s.back, back)
 	}
 	s.greet(front, back)
-	go s.begin(ctx, rises)
+	s.begin(ctx, rises)
 	return s.stop(ctx, s.await(ctx))
 }
 
@@ -217,19 +217,31 @@ func (s *server) await(ctx context.Context) error {
 func (s *server) obey(ctx context.Context, sig os.Signal) (end bool) {
 	switch {
 	case sig == syscall.SIGHUP && s.reads:
-		s.reload(ctx)
+		s.background.Go(func() { s.reload(ctx) })
 		return false
-	case sig == syscall.SIGUSR1, sig == syscall.SIGUSR2:
-		if s.app != nil {
-			s.app.signal(sig.(syscall.Signal)) //nolint:forcetypeassert // os/signal sends these
-		}
+	case s.pass(sig):
 		return false
 	}
 	return true // also SIGHUP without a file: the terminal is gone
 }
 
+// pass hands a signal on that is for the app alone.
+func (s *server) pass(sig os.Signal) bool {
+	if sig != syscall.SIGUSR1 && sig != syscall.SIGUSR2 {
+		return false
+	}
+	if s.app != nil {
+		s.app.signal(sig.(syscall.Signal)) //nolint:forcetypeassert // os/signal sends these
+	}
+	return true
+}
+
 // reload reads the configuration again. A file with a mistake changes nothing.
+// It ends smoke requests that are under way for the one before.
 func (s *server) reload(ctx context.Context) {
+	s.endRise()
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	file, err := s.reread()
 	if err != nil {
 		s.log.Error("the configuration has a mistake, and nothing is changed", "error", err)
@@ -245,13 +257,29 @@ func (s *server) reload(ctx context.Context) {
 	}
 	s.level.Set(logLevel(file.Log.Level))
 	s.log.Info("the configuration is read again")
-	go s.begin(ctx, rises)
+	s.begin(ctx, rises)
 }
 
-// begin waits for the app, and then raises what must pass smoke requests.
+// begin waits for the app, and then raises what must pass smoke requests, beside
+// the requests and until the next begin.
 func (s *server) begin(ctx context.Context, rises bool) {
-	if s.site.awaitApp(ctx) && rises {
-		s.site.rise(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	s.rising = cancel
+	s.mu.Unlock()
+	s.background.Go(func() {
+		defer cancel()
+		if s.site.awaitApp(ctx) && rises {
+			s.site.rise(ctx)
+		}
+	})
+}
+
+func (s *server) endRise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rising != nil {
+		s.rising()
 	}
 }
 
@@ -287,15 +315,12 @@ func (s *server) stop(ctx context.Context, reason error) error {
 	s.log.Info("stopping: what is running is finished first", "at_most", time.Duration(s.file.Limits.DrainTimeout).String())
 	s.stopped()
 	s.site.gateway.Drain()
+	if s.admin != nil {
+		s.admin.Stop()
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(s.file.Limits.DrainTimeout))
 	defer cancel()
-	go func() {
-		select {
-		case <-s.signals:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	go s.obeyWhileStopping(ctx, cancel)
 	err := s.front.Shutdown(ctx)
 	if err != nil {
 		s.log.Warn("not everything was finished in time; guarded submissions that still run are uncertain now")
@@ -304,16 +329,37 @@ func (s *server) stop(ctx context.Context, reason error) error {
 	return errors.Join(reason, err)
 }
 
-// closeSite ends what is left when nothing is served any more.
+// obeyWhileStopping ends the wait for what runs at a second SIGTERM or Ctrl-C,
+// and at nothing else.
+func (s *server) obeyWhileStopping(ctx context.Context, hurry context.CancelFunc) {
+	for {
+		select {
+		case sig := <-s.signals:
+			if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+				hurry()
+				return
+			}
+			s.pass(sig)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// closeSite ends what is left when nothing is served any more. The app is last:
+// it has a time of its own.
 func (s *server) closeSite() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	err := s.site.close(ctx)
+	if s.back != nil {
+		if late := s.back.Shutdown(ctx); late != nil {
+			err = errors.Join(err, s.back.Close()) // a page or a program that still reads
+		}
+	}
 	if s.app != nil {
 		s.app.stop()
 	}
-	if s.back != nil {
-		err = errors.Join(err, s.back.Shutdown(ctx))
-	}
+	s.background.Wait()
 	return err
 }

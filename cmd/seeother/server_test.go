@@ -116,9 +116,9 @@ func TestDecisionsAreLogged(t *testing.T) {
 		},
 	} {
 		var out bytes.Buffer
-		d := newDecisionLog(newLogTo(&out, format, slog.LevelInfo))
-		d.Observe(t.Context(), decision)
-		d.close()
+		lines := newLogWriter(&out)
+		logDecisions(newLogger(lines, format, slog.LevelInfo, false), format)(t.Context(), decision)
+		lines.close()
 		if !check(out.String()) {
 			t.Errorf("%s: %s", format, out.String())
 		}
@@ -140,13 +140,15 @@ func (b *blocked) Write(p []byte) (int, error) {
 func TestALogThatTakesNothingHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	out := &blocked{release: make(chan struct{})}
-	d := newDecisionLog(newLogTo(out, "text", slog.LevelInfo))
-	for range 4 * decisionQueue {
-		d.Observe(t.Context(), seeother.Decision{Method: "POST", Path: "/", After: 303})
+	lines := newLogWriter(out)
+	log := newLogger(lines, "text", slog.LevelInfo, false)
+	for range 4 * logQueue {
+		log.Info("a line")
 	}
+	lines.close() // in a second
 	close(out.release)
-	d.close()
-	if text := out.String(); !strings.Contains(text, "left_out=") || strings.Count(text, "POST /") < decisionQueue {
+	<-lines.done
+	if text := out.String(); !strings.Contains(text, "left_out") || strings.Count(text, "a line") < logQueue {
 		t.Errorf("%d lines, and the rest is not counted", strings.Count(text, "\n"))
 	}
 }

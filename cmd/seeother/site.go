@@ -93,6 +93,9 @@ func (s *site) awaitApp(ctx context.Context) bool {
 // works on with the stages that it has.
 func (s *site) rise(ctx context.Context) {
 	err := s.rollout.Rise(ctx)
+	if ctx.Err() != nil {
+		return // the gateway stops, or the configuration is read again
+	}
 	if smoke, ok := errors.AsType[*rollout.SmokeError](err); ok {
 		for _, f := range smoke.Failed {
 			s.log.Warn("smoke request failed", "name", f.Name, "method", f.Method, "path", f.Path, "want", f.Want, "got", f.Got)
@@ -117,8 +120,16 @@ func (s *site) adminHandler(cfg admin.Config) *admin.Handler {
 	cfg.Version, cfg.Log = version(), s.log
 	return admin.New(cfg, admin.Sources{
 		Once: onceSource{s.guard}, Rollout: rolloutSource{s.rollout}, Events: s.events, Metrics: s.metrics,
-		Ready: admin.Checks(admin.Probe{Name: "store", Run: s.store.Ready}, admin.Probe{Name: "upstream", Run: s.gateway.Ready}),
+		Ready: admin.Checks(admin.Probe{Name: "store", Run: s.store.Ready}, admin.Probe{Name: "upstream", Run: s.upstreamReady}),
 	})
+}
+
+// upstreamReady is about the app alone: that the gateway stops is said elsewhere.
+func (s *site) upstreamReady(ctx context.Context) error {
+	if err := s.gateway.Ready(ctx); !errors.Is(err, gateway.ErrDraining) {
+		return err
+	}
+	return nil
 }
 
 // onceSource is the guard with the errors that the admin side knows.

@@ -72,6 +72,7 @@ func newStageSet(client *adminClient) *cobra.Command {
 		Use:   "set POLICY STAGE",
 		Short: "Change the stage of one policy",
 		Long: `Change the stage of one policy, by the name that "seeother stage list" shows. A
+named route has a stage of its own: changing the default does not change it. A
 stage rises only when the smoke requests of the configuration pass; what failed
 is said, and the stage stays as it is. The gateway remembers the stage over a
 restart, until the configuration asks for another.`,
@@ -88,7 +89,7 @@ restart, until the configuration asks for another.`,
 				if h, ok := errors.AsType[*hinted](err); ok {
 					return h
 				}
-				return &hinted{err, `"seeother stage list" shows the policies and where they are`}
+				return &hinted{err, `"seeother stage list" shows the policies and where they are; the gateway's log says more`}
 			}
 			return all.print(cmd.OutOrStdout(), asJSON)
 		},

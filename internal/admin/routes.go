@@ -50,7 +50,7 @@ func (h *Handler) routes() []route {
 			doc: operation{
 				id: "streamDecisions", tag: "decisions", summary: "Decisions as they are made, as server-sent events; data is a Decision.",
 				params: []param{
-					{name: "after", in: "query", about: "First send what came after the decision of this id.", schema: integer(0, -1)},
+					{name: "after", in: "query", about: "First send what came after the decision of this id.", schema: integer(1, -1)},
 					{name: "Last-Event-ID", in: "header", about: "The same; browsers send it when they connect again.", schema: text()},
 				},
 				answers: answers{200: {"A stream that does not end.", "text/event-stream", ""}},

@@ -33,7 +33,7 @@ type File struct {
 	Trust Trust `yaml:"trust"`
 	// Bounds on what clients may ask for, and for how long.
 	Limits Limits `yaml:"limits"`
-	// Tell the browser's tools what was decided, in a Server-Timing header.
+	// Tell the browser's tools what was decided, in a Server-Timing header of the answers that were changed, replayed or refused.
 	ServerTiming bool `yaml:"server_timing"`
 	// Change nothing at all: every stage that is higher is `report`.
 	ReportOnly bool `yaml:"report_only"`
@@ -214,11 +214,11 @@ type Caps struct {
 
 // Smoke is one request and the answer that it must get.
 type Smoke struct {
-	// What to call it when it goes wrong.
+	// Required. What to call it when it goes wrong.
 	Name string `yaml:"name" jsonschema:"required"`
 	// The request's method.
 	Method string `yaml:"method"`
-	// The request's path, with a query if need be.
+	// Required. The request's path, with a query if need be.
 	Path string `yaml:"path" jsonschema:"required"`
 	// Headers to send. Host sets the host.
 	Headers map[string]string `yaml:"headers"`
@@ -239,9 +239,9 @@ type Expect struct {
 // Route is a part of the site and what is different there. Its `see_other` and
 // `once` begin as the file's own; what a route says replaces that one value.
 type Route struct {
-	// A name of its own, for the log, the metrics and `seeother stage`.
+	// Required. A name of its own, for the log, the metrics and `seeother stage`.
 	Name string `yaml:"name" jsonschema:"required"`
-	// Which paths: `/checkout` is that path alone, `/api/*` is `/api` and all below it, and a `*` in the middle is any one segment (`/users/*/orders`).
+	// Required. Which paths: `/checkout` is that path alone, `/api/*` is `/api` and all below it, and a `*` in the middle is any one segment (`/users/*/orders`).
 	Path string `yaml:"path" jsonschema:"required"`
 	// Which methods. Empty: all.
 	Methods []string `yaml:"methods"`

@@ -116,6 +116,8 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 		"a key for all routes":           {"routes:\n  - name: a\n    path: /a\n    once: {wait: 3s}\n", `f.yaml:4:12: unknown key "wait"`, `under "once" at the top level`},
 		"a word that is not allowed":     {"log:\n  format: jsno\n", `f.yaml:2:11: log.format "jsno" is not valid`, `did you mean "json"?`},
 		"a number as a word":             {"log: {level: 3}\n", `f.yaml:1:14: log.level "3" is not valid`, "want one of: debug, info, warn, error"},
+		"a header of HTTP's own":         {"once: {header: Host}", `once.header: "Host" belongs to HTTP itself`, "in which clients send their key"},
+		"a smoke request with a key":     {"smoke:\n  - {name: a, path: /a, headers: {idempotency-key: x}}", `makes the request run once`, "leave the key out"},
 		"a bad duration":                 {"once: {wait: soon}", `once.wait "soon" is not valid`, `want a duration, such as "30s"`},
 		"a negative duration":            {"once: {wait: -3s}", `once.wait "-3s" is not valid`, "want a duration"},
 		"a bad size":                     {"limits: {body: 3 parsecs}", `limits.body "3 parsecs" is not valid`, "want a size"},

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,6 +147,10 @@ func (o OncePolicy) check(r *report, path string) {
 		r.add(path+".methods", `write "stage: off" to guard nothing`, "the list is empty")
 	}
 	checkToken(r, path+".header", o.Header)
+	switch strings.ToLower(o.Header) {
+	case "host", "content-length", "transfer-encoding", "connection", "trailer", "expect":
+		r.add(path+".header", "name the header in which clients send their key", "%q belongs to HTTP itself, and holds no key", o.Header)
+	}
 	for i, name := range o.ReplayHeaders {
 		checkToken(r, fmt.Sprintf("%s.replay_headers[%d]", path, i), name)
 		if strings.EqualFold(name, "Set-Cookie") {
@@ -183,8 +188,19 @@ func (f File) checkSmoke(r *report) {
 			if !isToken(name) || strings.ContainsAny(value, "\r\n\x00") {
 				r.add(path+".headers", "", "%q is not a header field", clip(name))
 			}
+			if f.isKey(name) {
+				r.add(path+".headers", "leave the key out", "%q makes the request run once: from then on its answer comes from the record, and shows nothing", clip(name))
+			}
 		}
 	}
+}
+
+// isKey reports whether a header holds the key of run-once anywhere.
+func (f File) isKey(name string) bool {
+	if strings.EqualFold(name, f.Once.Header) {
+		return true
+	}
+	return slices.ContainsFunc(f.Routes, func(r Route) bool { return strings.EqualFold(name, r.Once.Header) })
 }
 
 func (f File) checkRoutes(r *report) {

@@ -181,8 +181,8 @@ func (d *demo) greet() {
 	gateway, shop := "http://"+d.front.addr(), "http://"+d.without.addr()
 	text := strings.NewReplacer("{gateway}", gateway, "{shop}", shop).Replace(greeting)
 	if d.gateway.Admin != "" {
-		text += "\n  See what is in doubt, on the gateway:\n" +
-			"    seeother once list --admin " + d.gateway.Admin + "\n"
+		text += "\n  See what is in doubt, for operators:\n" +
+			"    " + d.gateway.Admin + "/\n"
 	}
 	_, _ = io.WriteString(d.Out, text+"\nStop with Ctrl-C.\n") // nobody reads it, if anything
 }

@@ -266,7 +266,7 @@ func TestGreetingNamesBothAddressesInCommands(t *testing.T) {
 	d := runDemo(t, Options{})
 	for _, want := range []string{
 		"for site in " + d.shop + " " + d.gateway, "Idempotency-Key: $KEY", "-X DELETE $site/users/123", "$site/crash",
-		"seeother once list --admin http://127.0.0.1:9",
+		"http://127.0.0.1:9/",
 	} {
 		if !strings.Contains(d.text, want) {
 			t.Errorf("the greeting lacks %q:\n%s", want, d.text)

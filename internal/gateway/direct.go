@@ -16,7 +16,7 @@ import (
 )
 
 // maxAnswerHeader is how long the header of an answer may be, in bytes.
-const maxAnswerHeader = 1 << 20
+const maxAnswerHeader = 256 << 10
 
 // direct is a path to an app that speaks plain HTTP/1.1: it writes a request
 // and reads the answer in the goroutine that asks, where http.Transport has two
@@ -44,8 +44,12 @@ func (d *direct) takes(r *http.Request, inMemory bool) bool {
 		len(r.Trailer) == 0 && len(r.TransferEncoding) == 0 && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil
 }
 
+// errStale means that a connection that was used before took a request and gave
+// not one byte back: most often the app closed it at that moment.
+var errStale = errors.New("the connection was closed by the app")
+
 // RoundTrip sends r at most once. A connection that was used before is looked
-// at first; what is sent on it and gets no answer is not sent again.
+// at first; what is sent on it and gets no answer is not sent again, here.
 func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	c, err := d.get(ctx)
@@ -55,9 +59,13 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.watch(ctx)
 	res, err := c.exchange(r, d.patience)
 	if err != nil {
+		stale := c.reused && c.limit.N == maxAnswerHeader && !isTimeout(err)
 		c.drop()
-		if gone := ctx.Err(); gone != nil {
+		switch gone := ctx.Err(); {
+		case gone != nil:
 			err = gone
+		case stale:
+			err = fmt.Errorf("%w: %w", errStale, err)
 		}
 		return nil, err
 	}
@@ -72,6 +80,7 @@ func (d *direct) get(ctx context.Context) (*directConn, error) {
 			break
 		}
 		if c.quiet() {
+			c.reused = true
 			return c, nil
 		}
 		_ = c.conn.Close() // it was closed by the app, or holds what nobody asked for
@@ -176,6 +185,7 @@ type directConn struct {
 	limit    io.LimitedReader // between conn and in
 	in       *bufio.Reader
 	out      *bufio.Writer
+	reused   bool
 	since    time.Time // nobody uses it
 	deadline time.Time // for reading, set last; zero: none
 

@@ -171,3 +171,21 @@ func TestBothWaysToTheAppAreAlike(t *testing.T) {
 func ofAddress(a answer, s *site) string {
 	return strings.ReplaceAll(fmt.Sprint(a.Header, a.Trailer, a.ContentLength, a.TransferEncoding, a.Close), s.addr, "ADDR")
 }
+
+// An app that closes a connection just when a request comes: one that only reads
+// is sent again, any other is not.
+func TestOnlyAHarmlessRequestIsSentAgain(t *testing.T) {
+	var applied atomic.Int64
+	s := newSite(t, forgetful(t, &applied), options{})
+	for _, tt := range []struct {
+		method, body string
+		times        int64
+	}{{"GET", "", 2}, {"HEAD", "", 2}, {"DELETE", "", 1}, {"POST", "small", 1}, {"PUT", "", 1}} {
+		s.do("GET", "/warm", "") // so that there is a connection to use again
+		applied.Store(0)
+		equal(t, tt.method, s.do(tt.method, "/", tt.body).StatusCode, 502)
+		equal(t, tt.method+" reached the app", applied.Load(), tt.times)
+		s.gateway.upstream.direct.close()
+		s.gateway.upstream.direct.closed = false
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/seeother/seeother/internal/problem"
+	"github.com/seeother/seeother/once"
 )
 
 // statusClientGone is what the metrics show when nobody is left to answer (as
@@ -147,5 +148,9 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	g.cfg.Log.WarnContext(r.Context(), "no answer from the app",
 		"problem", f.kind, "status", f.status, "method", r.Method, "path", r.URL.EscapedPath(), "error", reason(err))
-	problem.Write(w, r, f.details())
+	p := f.details()
+	if attempt := once.AttemptFrom(r.Context()); attempt != nil {
+		p.Extra = map[string]any{"record": attempt.Record()}
+	}
+	problem.Write(w, r, p)
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seeother/seeother/once"
 )
 
 // bufferSize is what an answer's body is copied with.
@@ -67,9 +69,11 @@ func newTransport(cfg Config) *http.Transport {
 		ResponseHeaderTimeout: cfg.Timeouts.ResponseHeader,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       cfg.Timeouts.Idle,
-		MaxIdleConns:          cfg.Limits.Idle,
-		MaxIdleConnsPerHost:   cfg.Limits.Idle,
-		DisableCompression:    true, // what the client accepts is between it and the app
+		// Kept answers hold their headers, too.
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		MaxIdleConns:           cfg.Limits.Idle,
+		MaxIdleConnsPerHost:    cfg.Limits.Idle,
+		DisableCompression:     true, // what the client accepts is between it and the app
 	}
 }
 
@@ -124,11 +128,25 @@ func (u *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	switch {
 	case u.direct != nil && u.direct.takes(r, small):
-		return u.send(u.direct, r)
+		res, err := u.send(u.direct, r)
+		if errors.Is(err, errStale) && harmless(r) {
+			return u.send(u.shared, r)
+		}
+		return res, err
 	case r.Body == nil && mayRepeat(r):
 		r = unrepeatable(r)
 	}
 	return u.send(u.shared, r)
+}
+
+// harmless reports whether r may be sent twice: it only reads (RFC 9110 section
+// 9.2.1).
+func harmless(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return (r.Body == nil || r.Body == http.NoBody) && !mayRepeat(r)
+	}
+	return false
 }
 
 // smallBody is how large a body may be that is read whole before the app is
@@ -215,6 +233,9 @@ func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
 	// The same map: trailers come into it when the body ends.
 	p.Out.Trailer = p.In.Trailer
 	g.cfg.Trust.Forward(p.In, p.Out.Header)
+	if key := p.In.Header[once.DefaultHeader]; key != nil {
+		p.Out.Header[once.DefaultHeader] = key // also where Connection names it: the app dedupes by it
+	}
 }
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"maps"
+	"strings"
 
 	"github.com/seeother/seeother"
 )
@@ -20,7 +21,9 @@ type memory struct {
 // (nil: nothing). A policy whose wish is the one remembered stays as it was:
 // an operator may have set it. A wish that is new holds at once when it is
 // lower. When it is higher, or nothing is known of the policy, it must pass
-// the smoke requests, if there are any; until then an unknown policy reports.
+// the smoke requests, if there are any. Until then an unknown policy of a route
+// is at most where the default for all routes is, which its requests had before;
+// where that is not known either, it reports.
 func plan(wishes Stages, known map[string]memory, smoke bool) (now, then Stages) {
 	now = make(Stages, len(wishes))
 	then = make(Stages, len(wishes))
@@ -31,7 +34,7 @@ func plan(wishes Stages, known map[string]memory, smoke bool) (now, then Stages)
 		case !smoke && (!ok || was.Wish != wish):
 			current = wish
 		case !ok:
-			current = lower(wish, seeother.Report)
+			current = lower(wish, before(known, name))
 		case was.Wish != wish:
 			current = lower(wish, was.Stage)
 		}
@@ -44,6 +47,15 @@ func plan(wishes Stages, known map[string]memory, smoke bool) (now, then Stages)
 		then = nil
 	}
 	return now, then
+}
+
+// before is the stage that the requests of an unknown policy had.
+func before(known map[string]memory, name string) seeother.Stage {
+	policy, _, _ := strings.Cut(name, " ")
+	if was, ok := known[policy]; ok {
+		return was.Stage
+	}
+	return seeother.Report
 }
 
 func lower(a, b seeother.Stage) seeother.Stage {

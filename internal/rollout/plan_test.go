@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"maps"
 	"testing"
 
@@ -17,6 +18,7 @@ var (
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
+		name      string // "p" where empty
 		wish      seeother.Stage
 		known     map[string]memory
 		smoke     bool
@@ -24,6 +26,8 @@ func TestPlan(t *testing.T) {
 		rises     bool
 	}{
 		"nothing is known and nothing must pass: the wish holds":             {wish: enforce, now: enforce},
+		"a new route is where the default was, unasked":                      {name: "p r", wish: enforce, known: map[string]memory{"p": {enforce, enforce}}, smoke: true, now: enforce},
+		"a new route above where the default was must pass":                  {name: "p r", wish: enforce, known: map[string]memory{"p": {canary, enforce}}, smoke: true, now: canary, then: enforce, rises: true},
 		"nothing is known and smoke must pass: it reports until then":        {wish: enforce, smoke: true, now: report, then: enforce, rises: true},
 		"a new policy that is to be off is off":                              {wish: off, smoke: true, now: off},
 		"a new policy that is to report reports":                             {wish: report, smoke: true, now: report},
@@ -37,11 +41,12 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			now, then := plan(Stages{"p": c.wish}, c.known, c.smoke)
-			if now["p"] != c.now {
-				t.Errorf("now %v, want %v", now["p"], c.now)
+			name := cmp.Or(c.name, "p")
+			now, then := plan(Stages{name: c.wish}, c.known, c.smoke)
+			if now[name] != c.now {
+				t.Errorf("now %v, want %v", now[name], c.now)
 			}
-			if rises := then != nil; rises != c.rises || rises && then["p"] != c.then {
+			if rises := then != nil; rises != c.rises || rises && then[name] != c.then {
 				t.Errorf("then %v, want %v (rises %v)", then, c.then, c.rises)
 			}
 		})

@@ -39,7 +39,7 @@ func TestDemo(t *testing.T) {
 	listen, shop := freeAddr(t), freeAddr(t)
 	demo := start(t, command{path: binary, args: []string{"demo", "--listen", listen, "--shop", shop}})
 	demo.awaitURL(t, "http://"+listen+"/")
-	for _, text := range []string{"Open this page     http://" + listen + "/", "The shop itself    http://" + shop, "once list --admin http://"} {
+	for _, text := range []string{"Open this page     http://" + listen + "/", "The shop itself    http://" + shop, "See what is in doubt, for operators:"} {
 		demo.awaitLog(t, text)
 	}
 	b := browse(t, "http://"+listen+"/")
