@@ -47,7 +47,7 @@ submissions happen once, without a change to the app.
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line or the
 configuration is wrong. "seeother run -- COMMAND" ends with the code of the app
-when the app ends by itself.`,
+when the app ends by itself (128 and the number of the signal that killed it).`,
 		Args:              noArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true,

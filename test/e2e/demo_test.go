@@ -64,7 +64,7 @@ func TestDemo(t *testing.T) {
 	wantColumn(t, "crash, without", without, column{9, 9, 0, "That is 2 orders for one checkout."})
 	wantColumn(t, "crash, with", with, column{9, 3, 4, "It was not run again"})
 	b.wantQuiet(t, "net::ERR", "Failed to load resource")
-	admin := regexp.MustCompile(`--admin (\S+)`).FindStringSubmatch(demo.out.String())[1]
+	admin := regexp.MustCompile(`for operators:\s+(\S+)`).FindStringSubmatch(demo.out.String())[1]
 	if out := run(t, binary, "once", "list", "--state", "uncertain", "--admin", admin); !strings.Contains(out, "POST /checkout") {
 		t.Errorf("the crash left nothing uncertain:\n%s", out)
 	}

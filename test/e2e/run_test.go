@@ -133,7 +133,7 @@ func TestAppThatEnds(t *testing.T) {
 		{"fails at once", "echo no database >&2; exit 7", 7, []string{"no database\n", "seeother: error: the app ended: exit status 7"}},
 		{"ends well", "echo all done", 0, []string{"all done\n"}},
 		{"fails and leaves a child", "sleep 300 & exit 3", 3, []string{"exit status 3"}},
-		{"is killed", "kill -9 $$", 1, []string{"the app ended: signal: killed"}},
+		{"is killed", "kill -9 $$", 137, []string{"the app ended: signal: killed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
