@@ -58,7 +58,7 @@ func (sc scenario) probe(ctx context.Context, s *server) error {
 	if err != nil {
 		return fmt.Errorf("server %q: %w", s.name, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // only read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 	if err != nil {
 		return fmt.Errorf("server %q: %w", s.name, err)

@@ -173,7 +173,7 @@ func start(name, addr, dir string, cmd *exec.Cmd) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the process has its own copy
+	defer func() { _ = log.Close() }() // the process has its own copy
 	cmd.Stdout, cmd.Stderr = log, log
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()

@@ -88,7 +88,7 @@ func MkdirAll(path string) error {
 // SyncDir makes the names in a folder durable: files made, renamed or removed
 // there. Call it after another library made a file.
 func SyncDir(path string) error {
-	d, err := os.Open(path)
+	d, err := os.Open(path) //nolint:gosec // the caller names it
 	if err != nil {
 		return fmt.Errorf("folder %q: %w", path, err)
 	}

@@ -53,7 +53,7 @@ func serverSentEvents(t *testing.T, s site) {
 func webSocket(t *testing.T, s site) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, s.gateway.url+"/ws", nil) //nolint:bodyclose // the library closes it
+	conn, _, err := websocket.Dial(ctx, s.gateway.url+"/ws", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
