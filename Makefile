@@ -38,7 +38,7 @@ vuln: ## look for known vulnerabilities (asks the Go vulnerability database)
 
 .PHONY: bench
 bench: ## run the Go benchmarks with allocations
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) . ./once ./store/...
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) . ./once ./store/... ./internal/gateway
 
 .PHONY: bench-proxy
 bench-proxy: ## measure the gateway beside Caddy and nginx (docs/performance.md)
