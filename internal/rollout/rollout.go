@@ -76,18 +76,17 @@ func (r *Rollout) Load(ctx context.Context, cfg Config) (rises bool, err error) 
 	if cfg.ReportOnly {
 		now, then = capped(now), nil
 	}
+	if then == nil && !cfg.ReportOnly {
+		if err := r.remember(ctx, cfg, now); err != nil {
+			return false, fmt.Errorf("stages: %w", err)
+		}
+	}
 	if err := cfg.Target.Apply(now); err != nil {
 		return false, err
 	}
 	r.cfg, r.then = cfg, then
 	r.use(now)
-	if then != nil || cfg.ReportOnly {
-		return then != nil, nil
-	}
-	if err := r.remember(ctx, now); err != nil {
-		return false, fmt.Errorf("stages: %w", err)
-	}
-	return false, nil
+	return then != nil, nil
 }
 
 // Rise sends the smoke requests, and raises what Load left to be raised when
@@ -143,7 +142,7 @@ func (r *Rollout) raise(ctx context.Context, stages, changed Stages) error {
 // install remembers what changed and puts stages in force: what holds is on
 // disk. What else is left to rise stays so. Hold change.
 func (r *Rollout) install(ctx context.Context, stages, changed Stages) error {
-	if err := r.remember(ctx, changed); err != nil {
+	if err := r.remember(ctx, r.cfg, changed); err != nil {
 		return fmt.Errorf("stages: %w", err)
 	}
 	if err := r.cfg.Target.Apply(stages); err != nil {
@@ -187,22 +186,22 @@ func (r *Rollout) remembered(ctx context.Context, cfg Config) (map[string]memory
 	return known, nil
 }
 
-// remember writes stages down.
-func (r *Rollout) remember(ctx context.Context, stages Stages) error {
+// remember writes stages of cfg's policies down.
+func (r *Rollout) remember(ctx context.Context, cfg Config, stages Stages) error {
 	for name, stage := range stages {
-		value, err := json.Marshal(memory{Stage: stage, Wish: r.cfg.Wishes[name]})
+		value, err := json.Marshal(memory{Stage: stage, Wish: cfg.Wishes[name]})
 		if err != nil {
 			return err
 		}
-		if err := r.write(ctx, name, stage, value); err != nil {
+		if err := r.write(ctx, cfg.Partition, name, stage, value); err != nil {
 			return fmt.Errorf("policy %q: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (r *Rollout) write(ctx context.Context, name string, stage seeother.Stage, value []byte) error {
-	rec, _, err := r.store.Get(ctx, r.cfg.Partition, Class, name)
+func (r *Rollout) write(ctx context.Context, partition, name string, stage seeother.Stage, value []byte) error {
+	rec, _, err := r.store.Get(ctx, partition, Class, name)
 	put := store.Put{State: stage.String(), Value: value}
 	op := store.PutIfVersion(Class, name, rec.Version, put)
 	switch {
@@ -213,6 +212,6 @@ func (r *Rollout) write(ctx context.Context, name string, stage seeother.Stage, 
 	case string(rec.Value) == string(value):
 		return nil
 	}
-	_, err = r.store.Apply(ctx, r.cfg.Partition, op)
+	_, err = r.store.Apply(ctx, partition, op)
 	return err
 }

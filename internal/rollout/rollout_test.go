@@ -245,3 +245,16 @@ func TestASmokeRequestThatHangsFailsInTime(t *testing.T) {
 		}
 	})
 }
+
+func TestAConfigurationThatCannotBeRememberedChangesNothing(t *testing.T) {
+	t.Parallel()
+	st, s := memstore.New(), &site{}
+	r, _ := load(t, st, s.config(report))
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Load(t.Context(), s.config(enforce)); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("error %v, want ErrClosed", err)
+	}
+	wantStage(t, r, s, report)
+}
