@@ -11,22 +11,45 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/seeother/seeother/once"
 )
 
+// reserved is an address that is taken, and where nobody listens before listen
+// is called.
+func reserved(t *testing.T) (addr string, listen func() net.Listener) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	must(err)
+	file := os.NewFile(uintptr(fd), "reserved")
+	t.Cleanup(func() { file.Close() })
+	must(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	name, err := syscall.Getsockname(fd)
+	must(err)
+	addr = fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	return addr, func() net.Listener {
+		must(syscall.Listen(fd, 16))
+		ln, err := net.FileListener(file)
+		must(err)
+		return ln
+	}
+}
+
 // Once an app that cannot be reached is there, the same key works.
 func TestUnreachableAppReleasesTheKey(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
+	addr, listen := reserved(t)
 	s := guarded(t, "http://"+addr)
 	got := s.pay("k", "a=1")
 	check(t, got, 502, "upstream-unreachable")
@@ -34,10 +57,7 @@ func TestUnreachableAppReleasesTheKey(t *testing.T) {
 	equal(t, "records", s.states(), "released")
 	check(t, s.do("POST", "/other", "a=1"), 502, "upstream-unreachable")
 
-	if ln, err = net.Listen("tcp", addr); err != nil {
-		t.Skip("somebody else took the port: ", err)
-	}
-	srv := &httptest.Server{Listener: ln, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "paid") })}}
+	srv := &httptest.Server{Listener: listen(), Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "paid") })}}
 	srv.Start()
 	defer srv.Close()
 	check(t, s.pay("k", "a=1"), 200, "")
