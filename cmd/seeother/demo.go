@@ -33,7 +33,7 @@ It listens on loopback, keeps everything in memory, and leaves nothing behind.`,
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
 			surviveBrokenPipes()
-			lines := newLogWriter(cmd.ErrOrStderr())
+			lines := newLogWriter(cmd.ErrOrStderr(), "text")
 			defer lines.close()
 			opts.Out = cmd.OutOrStdout()
 			opts.Gateway = demoGateway(newLogger(lines, "text", slog.LevelInfo, colored(cmd.ErrOrStderr())))

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync/atomic"
@@ -40,14 +39,16 @@ const (
 // written. Under load, many lines go out in one write.
 type logWriter struct {
 	out   *bufio.Writer // the goroutine's own
+	log   *slog.Logger  // onto out, for what was left out
 	queue chan []byte
 	lost  atomic.Uint64
 	end   chan struct{} // closed by close
 	done  chan struct{}
 }
 
-func newLogWriter(w io.Writer) *logWriter {
-	l := &logWriter{out: bufio.NewWriterSize(w, 32<<10), queue: make(chan []byte, logQueue), end: make(chan struct{}), done: make(chan struct{})}
+func newLogWriter(w io.Writer, format string) *logWriter {
+	out := bufio.NewWriterSize(w, 32<<10)
+	l := &logWriter{out: out, log: newLogger(out, format, slog.LevelInfo, colored(w)), queue: make(chan []byte, logQueue), end: make(chan struct{}), done: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -82,7 +83,7 @@ func (l *logWriter) run() {
 func (l *logWriter) write(line []byte) {
 	_, _ = l.out.Write(line)
 	if lost := l.lost.Swap(0); lost > 0 {
-		_, _ = fmt.Fprintf(l.out, "{\"level\":\"WARN\",\"msg\":\"lines were made faster than the log takes them\",\"left_out\":%d}\n", lost)
+		l.log.Warn("lines were made faster than the log takes them", "left_out", lost)
 	}
 	if len(l.queue) == 0 {
 		_ = l.out.Flush()

@@ -122,10 +122,18 @@ func report(w io.Writer, err error) {
 		return
 	}
 	tell(w, "error", err.Error())
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		tell(w, "hint", h.Hint())
+	if hint := hintOf(err); hint != "" {
+		tell(w, "hint", hint)
 	}
+}
+
+// hintOf is the next step that an error, or the first inside it, knows.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
 }
 
 func tell(w io.Writer, what, text string) {

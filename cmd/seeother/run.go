@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func (f *runFlags) check(cmd *cobra.Command, file *configfile.File) error {
 		return &usageError{fmt.Errorf("--log-format %q: want text or json", file.Log.Format), hint}
 	}
 	if err := file.Validate(); err != nil {
-		return &usageError{err, hint}
+		return &usageError{err, cmp.Or(hintOf(err), hint)}
 	}
 	return nil
 }
@@ -169,7 +170,7 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 	}
 	level := new(slog.LevelVar)
 	level.Set(logLevel(file.Log.Level))
-	lines := newLogWriter(cmd.ErrOrStderr())
+	lines := newLogWriter(cmd.ErrOrStderr(), file.Log.Format)
 	defer lines.close()
 	s := &server{
 		file: file, upstream: upstream, command: command, level: level, signals: signals,

@@ -131,7 +131,7 @@ func (s *server) checkAdmin(token string) error {
 		return nil
 	}
 	if err := admin.CheckListen(s.file.Admin.Listen, token); err != nil {
-		return &usageError{err, "name a file with a token: --admin-token-file FILE, or listen on 127.0.0.1"}
+		return &usageError{err, hintOf(err)}
 	}
 	return nil
 }
@@ -239,9 +239,9 @@ func (s *server) pass(sig os.Signal) bool {
 // reload reads the configuration again. A file with a mistake changes nothing.
 // It ends smoke requests that are under way for the one before.
 func (s *server) reload(ctx context.Context) {
-	s.endRise()
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	s.endRise()
 	file, err := s.reread()
 	if err != nil {
 		s.log.Error("the configuration has a mistake, and nothing is changed", "error", err)
@@ -314,7 +314,6 @@ func needRestart(was, is configfile.File) []string {
 func (s *server) stop(ctx context.Context, reason error) error {
 	s.log.Info("stopping: what is running is finished first", "at_most", time.Duration(s.file.Limits.DrainTimeout).String())
 	s.stopped()
-	s.site.gateway.Drain()
 	if s.admin != nil {
 		s.admin.Stop()
 	}

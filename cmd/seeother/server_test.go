@@ -116,7 +116,7 @@ func TestDecisionsAreLogged(t *testing.T) {
 		},
 	} {
 		var out bytes.Buffer
-		lines := newLogWriter(&out)
+		lines := newLogWriter(&out, format)
 		logDecisions(newLogger(lines, format, slog.LevelInfo, false), format)(t.Context(), decision)
 		lines.close()
 		if !check(out.String()) {
@@ -140,7 +140,7 @@ func (b *blocked) Write(p []byte) (int, error) {
 func TestALogThatTakesNothingHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	out := &blocked{release: make(chan struct{})}
-	lines := newLogWriter(out)
+	lines := newLogWriter(out, "text")
 	log := newLogger(lines, "text", slog.LevelInfo, false)
 	for range 4 * logQueue {
 		log.Info("a line")

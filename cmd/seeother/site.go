@@ -120,16 +120,8 @@ func (s *site) adminHandler(cfg admin.Config) *admin.Handler {
 	cfg.Version, cfg.Log = version(), s.log
 	return admin.New(cfg, admin.Sources{
 		Once: onceSource{s.guard}, Rollout: rolloutSource{s.rollout}, Events: s.events, Metrics: s.metrics,
-		Ready: admin.Checks(admin.Probe{Name: "store", Run: s.store.Ready}, admin.Probe{Name: "upstream", Run: s.upstreamReady}),
+		Ready: admin.Checks(admin.Probe{Name: "store", Run: s.store.Ready}, admin.Probe{Name: "upstream", Run: s.gateway.Ready}),
 	})
-}
-
-// upstreamReady is about the app alone: that the gateway stops is said elsewhere.
-func (s *site) upstreamReady(ctx context.Context) error {
-	if err := s.gateway.Ready(ctx); !errors.Is(err, gateway.ErrDraining) {
-		return err
-	}
-	return nil
 }
 
 // onceSource is the guard with the errors that the admin side knows.

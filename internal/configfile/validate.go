@@ -21,6 +21,9 @@ type problem struct {
 
 func (p problem) Error() string { return p.path + ": " + p.reason }
 
+// Hint says what to do about it; it may be empty.
+func (p problem) Hint() string { return p.hint }
+
 // Validate reports everything about the values that makes no sense. Parse does
 // so by itself; it is for a File that was changed since.
 func (f File) Validate() error {
@@ -62,7 +65,7 @@ func (f File) checkListeners(r *report) {
 		r.add("admin.listen", "give it another port", "%s is where clients connect", f.Listen)
 	}
 	if !IsLoopback(f.Admin.Listen) && f.Admin.TokenFile == "" {
-		r.add("admin.listen", `name a file with a token in "admin.token_file", or listen on 127.0.0.1`,
+		r.add("admin.listen", `name a file with a token in "admin.token_file" (--admin-token-file), or listen on 127.0.0.1`,
 			"%s can be reached from other machines", f.Admin.Listen)
 	}
 }

@@ -25,9 +25,6 @@ import (
 	"github.com/seeother/seeother/once"
 )
 
-// ErrDraining is what Ready returns once Drain was called.
-var ErrDraining = errors.New("the gateway is stopping")
-
 // How long Ready may look for the app, and how long its answer holds.
 const (
 	readyTimeout = 2 * time.Second
@@ -41,7 +38,6 @@ type Gateway struct {
 	guard    *once.Guard
 	upstream *upstream
 	chain    atomic.Pointer[chain]
-	draining atomic.Bool
 
 	readyMu sync.Mutex // held while looking, so that one look serves all who ask
 	readyAt time.Time
@@ -121,9 +117,6 @@ func (g *Gateway) serve(c *chain, w *recorder, r *http.Request) {
 
 // Ready returns nil when the app takes connections, as of the last second.
 func (g *Gateway) Ready(ctx context.Context) error {
-	if g.draining.Load() {
-		return ErrDraining
-	}
 	g.readyMu.Lock()
 	defer g.readyMu.Unlock()
 	if !g.readyAt.IsZero() && time.Since(g.readyAt) < readyCache {
@@ -140,16 +133,9 @@ func (g *Gateway) Ready(ctx context.Context) error {
 	return err
 }
 
-// Drain makes Ready say that the gateway is stopping, so that whoever sends it
-// requests sends them elsewhere. Requests are still answered.
-func (g *Gateway) Drain() { g.draining.Store(true) }
-
-// Close drains, and closes the connections to the app that nobody uses. Shut
-// the http.Server down first: it waits for what is under way.
-func (g *Gateway) Close() {
-	g.Drain()
-	g.upstream.close()
-}
+// Close closes the connections to the app that nobody uses. Shut the
+// http.Server down first: it waits for what is under way.
+func (g *Gateway) Close() { g.upstream.close() }
 
 // chain is a set of routes, ready for requests. It does not change.
 type chain struct {

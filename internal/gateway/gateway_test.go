@@ -3,7 +3,6 @@ package gateway
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -255,11 +254,6 @@ func TestReady(t *testing.T) {
 	if err := s.gateway.Ready(t.Context()); err == nil {
 		t.Error("ready without an app")
 	}
-	s.gateway.Drain()
-	if err := s.gateway.Ready(t.Context()); !errors.Is(err, ErrDraining) {
-		t.Errorf("error %v, want %v", err, ErrDraining)
-	}
-	equal(t, "status while draining", s.do("GET", "/", "").StatusCode, 502)
 }
 
 // Shutdown waits for what runs, a guarded request whose client went away
@@ -295,10 +289,6 @@ func TestShutdownFinishesWhatRuns(t *testing.T) {
 		t.Error(err)
 	}
 	equal(t, "records", s.states(), "completed")
-	s.gateway.Close()
-	if err := s.gateway.Ready(t.Context()); !errors.Is(err, ErrDraining) {
-		t.Errorf("error %v, want %v", err, ErrDraining)
-	}
 }
 
 // Clients that leave at every stage of a request leave nothing behind.
