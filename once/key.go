@@ -3,7 +3,7 @@ package once
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
+	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -81,8 +81,12 @@ func parseKey(text string) (string, error) {
 func recordKey(tenant string, p Principal, method, host, scope, key string) string {
 	h := sha256.New()
 	writeParts(h, tenant, p.Kind, p.Hash, method, canonicalHost(host), scope, key)
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	return recordNames.EncodeToString(h.Sum(nil))
 }
+
+// recordNames writes ids that operators copy into a command line: none begins
+// with a dash, which would be a flag there, and a double click takes the whole.
+var recordNames = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // canonicalHost is a host in one spelling: a client that names the default port,
 // or ends the name with a dot, means the same site.

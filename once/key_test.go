@@ -3,6 +3,7 @@ package once
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -174,5 +175,16 @@ func TestPrincipal(t *testing.T) {
 	a := newPrincipal("authorization", "ab", "c")
 	if b := newPrincipal("authorization", "a", "bc"); a == b {
 		t.Error("two headers are told apart only by their joined text")
+	}
+}
+
+// An id stands on command lines as it is.
+func TestRecordIDsAreLettersAndDigits(t *testing.T) {
+	t.Parallel()
+	for i := range 1000 {
+		id := recordKey("t", Principal{}, "POST", "shop.example", "", strconv.Itoa(i))
+		if len(id) != 52 || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz234567") != "" {
+			t.Fatalf("id %q", id)
+		}
 	}
 }
