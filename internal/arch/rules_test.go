@@ -45,6 +45,8 @@ var rules = map[string]rule{
 
 	"once": {ours: with(leaves, ".", "store"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/sync"}},
 
+	"rule": {ours: []string{"."}},
+
 	"internal/gateway": {
 		ours:   with(leaves, ".", "once"),
 		others: []string{"golang.org/x/net", "golang.org/x/sync"},

@@ -1,0 +1,443 @@
+package rule
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/seeother/seeother"
+)
+
+// MaxParameters is how many parameters of a request's query are looked up.
+// What comes behind them finds no rule that is for a certain parameter.
+const MaxParameters = 256
+
+// Match is what a table says of one request. The zero value is ready; it holds
+// memory that the next Table.Match uses again, and must not be copied. What its
+// methods return is good until then.
+type Match struct {
+	t   *Table
+	req *Request
+
+	entry    uint32 // 1 + the one that won
+	rank     uint64
+	reported uint32 // 1 + the best that only reports
+	repRank  uint64
+
+	plain   bool      // the path means the same in all views but the folded ones
+	paths   [4]string // by space: native, decoded, and both folded; made when asked for
+	made    [4]bool
+	refused [4]bool
+	bufs    [4][]byte
+	host    string
+	hostBuf []byte
+	hosts   []uint32
+	scratch []byte
+	value   []byte // a decoded parameter
+
+	tried   []uint64 // a bit for each regular expression that was looked at
+	touched []uint32
+
+	all    []uint32 // for Explain, every candidate
+	asks   bool
+	notes  bool // for Table.Check: failed gets the entries whose conditions did not hold
+	failed []uint32
+	loc    []int // of the regular expression that won
+	locOf  uint32
+}
+
+// Match finds the rule that answers req and is false when none does. A CORS
+// preflight has none: no browser follows a redirect of one. It allocates
+// nothing for rules without regular expressions once m was used before.
+func (t *Table) Match(req *Request, m *Match) bool {
+	m.begin(t, req)
+	if req.Path == "" || req.Path[0] != '/' || isPreflight(req) {
+		return false
+	}
+	m.search()
+	return m.entry != 0
+}
+
+func (m *Match) begin(t *Table, req *Request) {
+	m.t, m.req, m.entry, m.reported, m.locOf = t, req, 0, 0, 0
+	m.made, m.refused = [4]bool{}, [4]bool{}
+	m.plain = isPlain(req.Path)
+	m.host, m.hosts = "", m.hosts[:0]
+}
+
+func (m *Match) search() {
+	t := m.t
+	if len(t.hosts.names) == 0 {
+		m.hosts = append(m.hosts, 0)
+	} else {
+		m.hosts = t.hosts.appendTo(m.hosts, m.hostName())
+	}
+	for _, s := range t.spaces {
+		if path, ok := m.path(s); ok {
+			for _, host := range m.hosts {
+				m.exact(s, host, path)
+			}
+		}
+	}
+	t.tree.search(m)
+	t.regexps.search(m)
+}
+
+func isPreflight(req *Request) bool {
+	return req.Method == http.MethodOptions && len(req.Header["Origin"]) > 0 && len(req.Header["Access-Control-Request-Method"]) > 0
+}
+
+// hostName is the host in lower case, without port and final dot.
+func (m *Match) hostName() string {
+	if m.host == "" {
+		host := m.req.Host
+		if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+			host = host[:i]
+		}
+		host = strings.TrimSuffix(host, ".")
+		if hasUpper(host) {
+			m.hostBuf = appendFolded(m.hostBuf[:0], host)
+			host = text(m.hostBuf)
+		}
+		m.host = host
+	}
+	return m.host
+}
+
+// text is b as a string, good until b is written again.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // a Match's own buffer, see Match
+
+// path is the request's path in a space, and false where that view refuses it.
+func (m *Match) path(s space) (string, bool) {
+	i := s & (spaceDecoded | spaceFold)
+	if !m.made[i] {
+		m.makePath(i)
+	}
+	if s&spaceSlash != 0 {
+		return trimSlash(m.paths[i]), !m.refused[i]
+	}
+	return m.paths[i], !m.refused[i]
+}
+
+func (m *Match) makePath(i space) {
+	m.made[i] = true
+	switch {
+	case i&spaceFold != 0:
+		under, ok := m.path(i &^ spaceFold)
+		m.refused[i] = !ok
+		m.paths[i] = under
+		if ok && hasUpper(under) {
+			m.bufs[i] = appendFolded(m.bufs[i][:0], under)
+			m.paths[i] = text(m.bufs[i])
+		}
+	case m.plain:
+		m.paths[i] = m.req.Path
+	case i&spaceDecoded != 0:
+		buf, ok := appendDecoded(m.bufs[i][:0], m.req.Path)
+		m.bufs[i], m.paths[i], m.refused[i] = buf, text(buf), !ok
+	default:
+		m.bufs[i] = appendNative(m.bufs[i][:0], m.req.Path)
+		m.paths[i] = text(m.bufs[i])
+	}
+}
+
+// exact looks up rules for exactly this path.
+func (m *Match) exact(s space, host uint32, path string) {
+	x := &m.t.exact
+	hash := x.hashOf(s, host, path)
+	m.chain(hash, s, host, path)
+	if m.req.Query == "" {
+		return
+	}
+	if m.t.byRaw {
+		m.chain(x.withQuery(hash, m.req.Query), s, host, path)
+	}
+	if !m.t.byQuery {
+		return
+	}
+	rest := m.req.Query
+	for range MaxParameters {
+		if rest == "" {
+			return
+		}
+		var name, value string
+		name, value, rest = m.parameter(rest)
+		m.chain(x.withParameter(hash, parameter{name: name, value: value}), s, host, path)
+		m.chain(x.withParameter(hash, parameter{name: name, any: true}), s, host, path)
+	}
+}
+
+// chain considers the entries of one key.
+func (m *Match) chain(hash uint64, s space, host uint32, path string) {
+	t := m.t
+	x := &t.exact
+	tag := hash << 32
+	for i := x.start(hash); x.slots[i] != 0; {
+		if slot := x.slots[i]; slot&^0xffffffff == tag {
+			e := t.entries.at(uint32(slot) - 1)
+			if a := t.attrs[e.attr]; t.pathOf(e) == path && a.host == host && a.c.space == s {
+				m.considerChain(uint32(slot))
+				return
+			}
+		}
+		if i++; i == len(x.slots) {
+			i = 0
+		}
+	}
+}
+
+// considerChain looks at entries in the order of their ranks, until one wins.
+func (m *Match) considerChain(n uint32) {
+	for ; n != 0; n = m.t.entries.at(n - 1).next {
+		if m.consider(n-1) && !m.asks {
+			return
+		}
+	}
+}
+
+// consider makes an entry the winner if it is better than the one before and
+// everything holds. It is false where a worse one may still hold.
+func (m *Match) consider(n uint32) bool {
+	t := m.t
+	e := t.entries.at(n)
+	a := t.attrs[e.attr]
+	if m.asks {
+		m.all = append(m.all, n)
+		return false
+	}
+	if m.entry != 0 && !better(a.rank, e.rule, m.rank, t.entries.at(m.entry-1).rule) {
+		return true // and what follows is no better
+	}
+	if a.conditional && m.fails(e, a) != nothing {
+		if m.notes {
+			m.failed = append(m.failed, n)
+		}
+		return false
+	}
+	if a.proto.Stage != seeother.Enforce && !a.proto.Stage.Acts(m.req.Client) {
+		if a.proto.Stage != seeother.Off && (m.reported == 0 || better(a.rank, e.rule, m.repRank, t.entries.at(m.reported-1).rule)) {
+			m.reported, m.repRank = n+1, a.rank
+		}
+		return false
+	}
+	m.entry, m.rank = n+1, a.rank
+	return true
+}
+
+// reason is why a rule that has the right path and host is not the one.
+type reason uint8
+
+const (
+	nothing reason = iota
+	wrongScheme
+	wrongMethod
+	wrongQuery
+	extraQuery
+	wrongCondition
+	tooEarly
+	tooLate
+	noMatch // the expression
+)
+
+// fails is the first condition that does not hold.
+func (m *Match) fails(e *entry, a *attrs) reason {
+	c := a.c
+	switch {
+	case c.scheme != "" && c.scheme != m.req.Scheme:
+		return wrongScheme
+	case len(c.methods) > 0 && !slices.Contains(c.methods, m.req.Method):
+		return wrongMethod
+	case e.query > 0 && !m.hasAll(m.t.queryOf(e)):
+		return wrongQuery
+	case c.only && !m.hasOnly(e, a):
+		return extraQuery
+	}
+	for _, p := range c.query {
+		if !m.has(p) {
+			return wrongQuery
+		}
+	}
+	for i := range c.when {
+		if !m.holds(&c.when[i]) {
+			return wrongCondition
+		}
+	}
+	return m.when(c)
+}
+
+func (m *Match) when(c *compiled) reason {
+	if c.from == 0 && c.until == 0 {
+		return nothing
+	}
+	now := m.req.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	switch s := now.Unix(); {
+	case c.from != 0 && s < c.from:
+		return tooEarly
+	case c.until != 0 && s >= c.until:
+		return tooLate
+	}
+	return nothing
+}
+
+// parameter cuts the first parameter off a query, decoded. Both are good until
+// the next call.
+func (m *Match) parameter(query string) (name, value, rest string) {
+	raw, rest, _ := strings.Cut(query, "&")
+	name, value, _ = strings.Cut(raw, "=")
+	if strings.ContainsAny(raw, "%+") {
+		m.value = appendParameter(m.value[:0], name)
+		n := len(m.value)
+		m.value = appendParameter(m.value, value)
+		name, value = text(m.value[:n]), text(m.value[n:])
+	}
+	return name, value, rest
+}
+
+// appendParameter decodes as application/x-www-form-urlencoded (URL standard
+// section 5.1); an encoding that is broken stays.
+func appendParameter(dst []byte, s string) []byte {
+	start := len(dst)
+	dst = appendUnescaped(dst, s)
+	if strings.IndexByte(s, '+') < 0 {
+		return dst
+	}
+	dst = dst[:start]
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '+':
+			dst = append(dst, ' ')
+		case c == '%' && isEncoded(s, i):
+			dst = append(dst, unhex(s[i+1])<<4|unhex(s[i+2]))
+			i += 2
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// has reports whether the query has the parameter, with this value at least once.
+func (m *Match) has(p parameter) bool {
+	rest := m.req.Query
+	for rest != "" {
+		var name, value string
+		if name, value, rest = m.parameter(rest); name == p.name && (p.any || value == p.value) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasAll is has for what queryText wrote.
+func (m *Match) hasAll(query string) bool {
+	for query != "" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		m.scratch = appendUnescaped(m.scratch[:0], name)
+		n := len(m.scratch)
+		m.scratch = appendUnescaped(m.scratch, value)
+		if !m.has(parameter{name: text(m.scratch[:n]), value: text(m.scratch[n:])}) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasOnly reports whether the query has no parameter that the rule does not name.
+func (m *Match) hasOnly(e *entry, a *attrs) bool {
+	rest := m.req.Query
+	for rest != "" {
+		var name string
+		if name, _, rest = m.parameter(rest); !m.names(e, a, name) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Match) names(e *entry, a *attrs, name string) bool {
+	if a.own {
+		return slices.ContainsFunc(a.c.query, func(p parameter) bool { return p.name == name })
+	}
+	for query := m.t.queryOf(e); query != ""; {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		encoded, _, _ := strings.Cut(pair, "=")
+		m.scratch = appendUnescaped(m.scratch[:0], encoded)
+		if string(m.scratch) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// raw is the value of the first parameter of a name, as it came.
+func (m *Match) raw(name string) (string, bool) {
+	rest := m.req.Query
+	for rest != "" {
+		this := rest
+		var found string
+		if found, _, rest = m.parameter(rest); found == name {
+			pair, _, _ := strings.Cut(this, "&")
+			_, value, _ := strings.Cut(pair, "=")
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// holds reports whether a condition does.
+func (m *Match) holds(c *condition) bool {
+	value := m.valueOf(c)
+	var ok bool
+	switch c.test {
+	case testSet:
+		ok = value != ""
+	case testEmpty:
+		ok = value == ""
+	case testEquals:
+		ok = value == c.value
+	case testRegexp:
+		ok = c.re.MatchString(value)
+	}
+	return ok != c.not
+}
+
+// valueOf is what a condition looks at; "" where there is none.
+func (m *Match) valueOf(c *condition) string {
+	switch c.on {
+	case "host":
+		return m.hostName()
+	case "scheme":
+		return m.req.Scheme
+	case "method":
+		return m.req.Method
+	case "path":
+		path, _ := m.path(spaceDecoded)
+		return path
+	case "query":
+		return m.req.Query
+	case "parameter":
+		rest := m.req.Query
+		for rest != "" {
+			var name, value string
+			if name, value, rest = m.parameter(rest); name == c.name {
+				return value
+			}
+		}
+	case "header":
+		return strings.Join(m.req.Header[c.name], ", ")
+	case "cookie":
+		r := http.Request{Header: m.req.Header}
+		if cookie, err := r.Cookie(c.name); err == nil {
+			return cookie.Value
+		}
+	}
+	return ""
+}
