@@ -68,6 +68,14 @@ func (p Policy) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Guards reports whether a Handler of p takes r as a submission: the method is
+// one of the policy's, there is a key, malformed or not, and the stage acts for
+// the client.
+func (p Policy) Guards(r *http.Request) bool {
+	p = p.withDefaults()
+	return slices.Contains(p.Methods, r.Method) && len(r.Header.Values(p.Header)) > 0 && p.Stage.Acts(p.Client(r))
+}
+
 func (p Policy) withDefaults() Policy {
 	if len(p.Methods) == 0 {
 		p.Methods = []string{http.MethodPost, http.MethodPatch}

@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -47,11 +46,9 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Bounds of a table.
-const (
-	MaxRules = 1 << 26 // with their hosts
-	maxText  = 1<<32 - 1<<arenaBits
-)
+// MaxRules is how many rules a table takes; one with several hosts counts as
+// often as it has hosts.
+const MaxRules = 1 << 26
 
 // ErrFull is what Add returns when the table takes no more rules or text.
 var ErrFull = errors.New("the table is full")
@@ -59,6 +56,9 @@ var ErrFull = errors.New("the table is full")
 // Options say what holds for a whole table.
 type Options struct {
 	Canonical Canonical
+	// Gentle lets other goroutines run now and then while a table is made: for a
+	// program that answers requests meanwhile. It takes a little longer.
+	Gentle bool
 }
 
 // Builder collects rules for a Table. It must not be used by two goroutines at
@@ -75,6 +75,9 @@ type Builder struct {
 	shared   map[sharedKey]uint32
 	lastKey  sharedKey
 	last     uint32
+	bulk     bulks
+	breath   breather
+	kinds    kinds
 }
 
 // sharedKey is all of a rule that makes up its attrs, where it is simple.
@@ -91,8 +94,9 @@ type sharedKey struct {
 
 // NewBuilder makes an empty Builder.
 func NewBuilder(opts Options) *Builder {
-	b := &Builder{opts: opts, shared: map[sharedKey]uint32{}, t: &Table{names: map[uint32]string{}, notes: map[uint32]string{}}}
+	b := &Builder{opts: opts, breath: breather{gentle: opts.Gentle}, shared: map[sharedKey]uint32{}, t: &Table{names: map[uint32]string{}, notes: map[uint32]string{}}}
 	b.t.exact.seed = maphash.MakeSeed()
+	b.t.prefixes.seed = b.t.exact.seed
 	b.addCanonical(opts.Canonical.before())
 	return b
 }
@@ -101,9 +105,10 @@ func NewBuilder(opts Options) *Builder {
 // are one set, each other file is its own, and sets are tried in the order in
 // which they began. Without it, rules are Specific and of no file.
 func (b *Builder) Begin(file string, mode Mode) {
-	b.t.files = append(b.t.files, file)
+	b.t.files, b.t.counts = append(b.t.files, file), append(b.t.counts, 0)
+	b.t.modes = append(b.t.modes, mode)
 	b.file = uint32(len(b.t.files) - 1) //nolint:gosec // files are fewer than rules
-	b.mode, b.begun = mode, true
+	b.mode, b.begun, b.bulk = mode, true, bulks{}
 	b.set = b.nextSet(mode)
 }
 
@@ -128,20 +133,92 @@ func (b *Builder) Add(r *Rule) error {
 }
 
 func (b *Builder) add(r *Rule) error {
-	if b.t.entries.n+max(len(r.Hosts), 1) > MaxRules || len(b.t.text.pieces)<<arenaBits > maxText {
+	if b.t.entries.full(max(len(r.Hosts), 1)) {
 		return ErrFull
+	}
+	b.breath.breathe()
+	kind, isBulk := b.bulkOf(r)
+	if attr, ok := b.bulk.find(kind); ok && isBulk {
+		b.entry(r, attr, r.Path, "", r.Target)
+		b.count()
+		return nil
 	}
 	c, err := b.compiler.compile(r)
 	if err != nil {
 		return err
 	}
 	if c.isSimple(r) {
-		b.addSimple(r, c)
+		attr := b.addSimple(r, c)
+		if isBulk {
+			b.bulk.keep(kind, attr)
+		}
 	} else {
 		b.addOwn(r, c)
 	}
-	b.t.rules++
+	b.count()
 	return nil
+}
+
+// bulk is all that a rule of a large file says beside a path and a target that
+// need no work. Such files have few different ones, and rules that are like an
+// earlier one need not be compiled.
+type bulk struct {
+	scheme, host, intent, targetQuery   string
+	status, priority                    int
+	stage                               seeother.Stage
+	maxAge                              Duration
+	decoded, legacy, queryExact, misses bool
+	ignoreSlash                         bool
+}
+
+// bulkOf is false for a rule that says more.
+func (b *Builder) bulkOf(r *Rule) (bulk, bool) {
+	if len(r.Hosts) > 1 || len(r.Query) > 0 || len(r.Methods) > 0 || len(r.When) > 0 || len(r.Only) > 0 || len(r.Origins) > 0 ||
+		r.Name != "" || r.Note != "" || r.Regexp != "" || r.IgnoreCase || r.IgnoreSlash && trimSlash(r.Path) != r.Path ||
+		!r.From.IsZero() || !r.Until.IsZero() || !r.Deprecation.IsZero() || !r.Sunset.IsZero() ||
+		len(r.Path) > MaxPath || len(r.Target) > MaxPath || !isPlain(r.Path) || !isPlain(b.compiler.origins.cut(r.Target)) {
+		return bulk{}, false
+	}
+	kind := bulk{
+		scheme: r.Scheme, intent: r.Intent, targetQuery: r.TargetQuery, status: r.Status, priority: r.Priority, stage: r.Stage,
+		maxAge: r.MaxAge, decoded: r.Decoded, legacy: r.Legacy, queryExact: r.QueryExact, misses: r.Missing,
+		ignoreSlash: r.IgnoreSlash,
+	}
+	if len(r.Hosts) == 1 {
+		kind.host = r.Hosts[0]
+	}
+	return kind, true
+}
+
+// bulks are those of one file that were seen last, with their attrs.
+type bulks struct {
+	kinds [8]bulk
+	attrs [8]uint32
+	n     int // also counts those that were overwritten
+}
+
+func (b *bulks) find(kind bulk) (uint32, bool) {
+	for i := range min(b.n, len(b.kinds)) {
+		if b.kinds[i] == kind {
+			return b.attrs[i], true
+		}
+	}
+	return 0, false
+}
+
+func (b *bulks) keep(kind bulk, attr uint32) {
+	for _, s := range []*string{&kind.scheme, &kind.host, &kind.intent, &kind.targetQuery} {
+		*s = strings.Clone(*s) // the caller may use the rule again
+	}
+	i := b.n % len(b.kinds)
+	b.kinds[i], b.attrs[i] = kind, attr
+	b.n++
+}
+
+// count counts a rule that was added.
+func (b *Builder) count() {
+	b.t.rules++
+	b.t.counts[b.file]++
 }
 
 // isSimple reports whether the rule is but an exact path and a fixed target.
@@ -152,7 +229,7 @@ func (c *compiled) isSimple(r *Rule) bool {
 		r.Deprecation.IsZero() && r.Sunset.IsZero() && len(r.Origins) == 0 && r.TargetQuery != QueryMerge && r.TargetQuery != QueryAppend
 }
 
-func (b *Builder) addSimple(r *Rule, c *compiled) {
+func (b *Builder) addSimple(r *Rule, c *compiled) (attr uint32) {
 	key := sharedKey{
 		scheme: r.Scheme, intent: r.Intent, targetQuery: r.TargetQuery, file: b.file, set: b.set,
 		status: r.Status, priority: r.Priority, space: c.space, stage: r.Stage, maxAge: r.MaxAge, from: r.From, until: r.Until,
@@ -179,6 +256,7 @@ func (b *Builder) addSimple(r *Rule, c *compiled) {
 		target = c.target.literal + c.target.fragment
 	}
 	b.entry(r, b.last, c.key, queryText(c.query), target)
+	return b.last
 }
 
 // sharedAttrs finds or makes the attrs of a simple rule.
@@ -191,7 +269,9 @@ func (b *Builder) sharedAttrs(key sharedKey, r *Rule, c *compiled) uint32 {
 	shared := *c
 	shared.key, shared.target, shared.query = "", nil, nil
 	n := b.addAttrs(&attrs{proto: proto, c: &shared, rank: c.rank(r, b.set, b.mode, key.host)}, key.host)
-	b.t.attrs[n].conditional = b.t.attrs[n].conditional || len(c.query) > 0
+	if len(c.query) > 0 {
+		b.t.attrs[n].conditional, b.t.heads[n].plain = true, false
+	}
 	// The key keeps strings of a rule that the caller may use again.
 	key.scheme, key.host, key.intent, key.targetQuery = strings.Clone(key.scheme), strings.Clone(key.host), strings.Clone(key.intent), strings.Clone(key.targetQuery)
 	b.shared[key] = n
@@ -205,7 +285,7 @@ func (b *Builder) addOwn(r *Rule, c *compiled) {
 	}
 	proto := cloneRule(r)
 	key := c.key
-	if c.kind > kindExact {
+	if c.kind > kindPrefix {
 		key = ""
 	}
 	for _, host := range hostNames {
@@ -216,6 +296,7 @@ func (b *Builder) addOwn(r *Rule, c *compiled) {
 
 func (b *Builder) addAttrs(a *attrs, host string) uint32 {
 	a.file, a.mode, a.host = b.file, b.mode, b.t.hosts.number(host)
+	a.cacheControl = maxAge(a.proto.maxAge())
 	c := a.c
 	a.conditional = c.scheme != "" || len(c.methods) > 0 || len(c.query) > 0 || c.only || len(c.when) > 0 || c.from != 0 || c.until != 0
 	for _, w := range c.when {
@@ -226,18 +307,16 @@ func (b *Builder) addAttrs(a *attrs, host string) uint32 {
 			a.headers = append(a.headers, "Cookie")
 		}
 	}
-	b.t.staged = b.t.staged || a.proto.Stage != seeother.Enforce
+	enforced := a.proto.Stage == seeother.Enforce
+	b.t.staged = b.t.staged || !enforced
 	b.t.attrs = append(b.t.attrs, a)
+	b.t.heads = append(b.t.heads, head{a.rank, a.host, c.space, enforced && !a.conditional && a.headers == nil})
 	return uint32(len(b.t.attrs) - 1) //nolint:gosec // MaxRules bounds it
 }
 
 func (b *Builder) entry(r *Rule, attr uint32, path, query, target string) {
-	piece, off := b.t.text.room(len(path) + len(query) + len(target))
-	*piece = append(append(append(*piece, path...), query...), target...)
-	b.t.entries.add(entry{
-		off: off, path: uint16(len(path)), query: uint16(len(query)), target: uint16(len(target)), //nolint:gosec // MaxPath bounds each
-		attr: attr, line: uint32(r.Pos.Line), rule: uint32(b.t.rules), //nolint:gosec // lines of a file, MaxRules
-	})
+	b.kinds[b.t.attrs[attr].c.kind]++
+	b.t.entries.add(entry{attr: attr, line: uint32(r.Pos.Line), rule: uint32(b.t.rules)}, path, query, target) //nolint:gosec // lines of a file, MaxRules
 }
 
 // cloneRule copies all that r points to.
@@ -293,9 +372,15 @@ func (b *Builder) Build() *Table {
 	b.addCanonical(b.opts.Canonical.after())
 	t := b.t
 	t.canonical = b.opts.Canonical.ready()
-	b.index()
-	t.tree.build(t)
-	t.regexps.build(t)
+	if b.kinds[kindExact]+b.kinds[kindQuery]+b.kinds[kindPrefix] > 0 {
+		t.index(&b.kinds, &b.breath)
+	}
+	if b.kinds[kindPattern] > 0 {
+		t.tree.build(t, &b.breath)
+	}
+	if b.kinds[kindRegexp] > 0 {
+		t.regexps.build(t, &b.breath)
+	}
 	return t
 }
 
@@ -311,151 +396,4 @@ func (b *Builder) addCanonical(rules []Rule) {
 		}
 	}
 	b.begun = false
-}
-
-// index makes the hash index of the exact rules.
-func (b *Builder) index() {
-	t := b.t
-	n := 0
-	used := [spaces]bool{}
-	for i := range uint32(t.entries.n) { //nolint:gosec // MaxRules bounds it
-		if a := t.attrs[t.entries.at(i).attr]; a.c.kind <= kindExact {
-			used[a.c.space] = true
-			n++
-		}
-	}
-	for s, has := range used {
-		if has {
-			t.spaces = append(t.spaces, space(s)) //nolint:gosec // less than spaces
-		}
-	}
-	if n == 0 {
-		return
-	}
-	t.exact.slots = make([]uint64, n+n/2+1)
-	counts := b.countParameters()
-	var long []int
-	for i := range uint32(t.entries.n) { //nolint:gosec // as above
-		e := t.entries.at(i)
-		if a := t.attrs[e.attr]; a.c.kind <= kindExact {
-			long = b.insert(long, i, t.exactHash(e, a, counts))
-		}
-	}
-	slices.Sort(long)
-	for _, slot := range slices.Compact(long) {
-		t.sortChain(slot)
-	}
-}
-
-// insert adds an entry to the index, before those with the same key.
-func (b *Builder) insert(long []int, i uint32, hash uint64) []int {
-	x, t := &b.t.exact, b.t
-	e := t.entries.at(i)
-	slot := x.start(hash)
-	for ; x.slots[slot] != 0; slot = (slot + 1) % len(x.slots) {
-		if s := x.slots[slot]; s&^0xffffffff == hash<<32 && t.sameKey(e, t.entries.at(uint32(s)-1)) {
-			e.next = uint32(s)
-			long = append(long, slot)
-			break
-		}
-	}
-	x.slots[slot] = hash<<32 | uint64(i+1)
-	return long
-}
-
-// sameKey reports whether one lookup finds both. Rules that want the same
-// parameter, but differ in others, share a key.
-func (t *Table) sameKey(a, b *entry) bool {
-	x, y := t.attrs[a.attr], t.attrs[b.attr]
-	return x.host == y.host && x.c.space == y.c.space && t.pathOf(a) == t.pathOf(b)
-}
-
-// sortChain orders the entries of a slot by rank.
-func (t *Table) sortChain(slot int) {
-	x := &t.exact
-	var chain []uint32
-	for n := uint32(x.slots[slot]); n != 0; n = t.entries.at(n - 1).next {
-		chain = append(chain, n-1)
-	}
-	t.sortByRank(chain)
-	for i, n := range chain {
-		next := uint32(0)
-		if i+1 < len(chain) {
-			next = chain[i+1] + 1
-		}
-		t.entries.at(n).next = next
-	}
-	x.slots[slot] = x.slots[slot]&^0xffffffff | uint64(chain[0]+1)
-}
-
-func (t *Table) sortByRank(list []uint32) {
-	slices.SortFunc(list, func(a, b uint32) int {
-		x, y := t.entries.at(a), t.entries.at(b)
-		return cmp.Or(cmp.Compare(t.attrs[x.attr].rank, t.attrs[y.attr].rank), cmp.Compare(x.rule, y.rule))
-	})
-}
-
-// exactHash is the key under which an exact rule is found: host and path, and
-// for one with parameters the parameter that the fewest others want.
-func (t *Table) exactHash(e *entry, a *attrs, counts map[uint64]uint32) uint64 {
-	path := t.exact.hashOf(a.c.space, a.host, t.pathOf(e))
-	if raw := a.c.rawQuery(); raw != "" && a.own {
-		t.byRaw = true
-		return t.exact.withQuery(path, raw)
-	}
-	best, rarest := path, uint32(0)
-	for _, p := range t.parametersOf(e, a) {
-		t.byQuery = true
-		h := t.exact.withParameter(path, p)
-		if n := counts[h]; best == path || n < rarest {
-			best, rarest = h, n
-		}
-	}
-	return best
-}
-
-func (x *index) withQuery(path uint64, raw string) uint64 {
-	return mix(path + 2*maphash.String(x.seed, raw) + 1)
-}
-
-func (x *index) withParameter(path uint64, p parameter) uint64 {
-	h := maphash.String(x.seed, p.name)
-	if !p.any {
-		h += 3 * maphash.String(x.seed, p.value)
-	}
-	return mix(path + 4*h + 3)
-}
-
-// parametersOf is what an exact rule wants in the query.
-func (t *Table) parametersOf(e *entry, a *attrs) []parameter {
-	if a.own {
-		return a.c.query
-	}
-	var out []parameter
-	for name, value := range parseQueryText(t.queryOf(e)) {
-		out = append(out, parameter{name: name, value: value})
-	}
-	return out
-}
-
-// countParameters counts how many rules want each parameter, where there is a choice.
-func (b *Builder) countParameters() map[uint64]uint32 {
-	counts := map[uint64]uint32{}
-	t := b.t
-	for i := range uint32(t.entries.n) { //nolint:gosec // MaxRules bounds it
-		e := t.entries.at(i)
-		a := t.attrs[e.attr]
-		if a.c.kind != kindQuery {
-			continue
-		}
-		params := t.parametersOf(e, a)
-		if len(params) < 2 {
-			continue
-		}
-		path := t.exact.hashOf(a.c.space, a.host, t.pathOf(e))
-		for _, p := range params {
-			counts[t.exact.withParameter(path, p)]++
-		}
-	}
-	return counts
 }

@@ -88,7 +88,6 @@ func compile(r *Rule) (*compiled, error) { return (&compiler{}).compile(r) }
 // compiler keeps what speeds up the next rule.
 type compiler struct {
 	origins originCache
-	scratch []byte
 }
 
 func (c *compiler) compile(r *Rule) (*compiled, error) {
@@ -185,8 +184,12 @@ func checkSizes(r *Rule, note func(string, error)) {
 		name string
 		n    int
 	}{
-		{"hosts", len(r.Hosts)}, {"methods", len(r.Methods)}, {"query", len(r.Query)}, {"when", len(r.When)},
-		{"only", len(r.Only)}, {"origins", len(r.Origins)},
+		{"hosts", len(r.Hosts)},
+		{"methods", len(r.Methods)},
+		{"query", len(r.Query)},
+		{"when", len(r.When)},
+		{"only", len(r.Only)},
+		{"origins", len(r.Origins)},
 	} {
 		if f.n > MaxList {
 			note(f.name, fmt.Errorf("want at most %d entries", MaxList))
@@ -429,7 +432,7 @@ func (c *compiled) find(name string) (piece, bool) {
 
 // rank is what goes before a rule's place in the file: lower is better.
 func (c *compiled) rank(r *Rule, set int, mode Mode, host string) uint64 {
-	hi := uint64(min(set, 0xffff))<<48 | uint64(MaxPriority-r.Priority)<<40
+	hi := uint64(min(set, 0xffff))<<48 | uint64(MaxPriority-r.Priority)<<40 //nolint:gosec // checkFields bounds the priority
 	if mode == FileOrder {
 		return hi
 	}

@@ -52,16 +52,22 @@ var kept = [...]byteSet{
 	encPath:      bytesOf(pchar + ":@/"),
 	encSegment:   bytesOf(pchar + ":@"),
 	encComponent: bytesOf(unreserved),
-	encNginx:     printable("\"#%<>?\\^`{|}"), // ngx_escape_uri, NGX_ESCAPE_URI
-	encApache:    bytesOf(alnum + "$-_.+!*'(),:@&=/~"),
+	encNginx:     printable("\"#%&+;<>?\\^`{|}"),        // ngx_escape_uri, NGX_ESCAPE_ARGS
+	encApache:    bytesOf(alnum + "$-_.+!*'(),:;@&=/~"), // ap_os_escape_path, and with hex in lower case
 	encHost:      printable(""),
 }
 
-const upperHex = "0123456789ABCDEF"
+const (
+	upperHex = "0123456789ABCDEF"
+	lowerHex = "0123456789abcdef"
+)
 
 // appendEncoded appends s, encoded. In a query a question mark may stay.
 func appendEncoded(dst []byte, s string, e encoder, inQuery bool) []byte {
-	set := &kept[e]
+	set, hex := &kept[e], upperHex
+	if e == encApache {
+		hex = lowerHex
+	}
 	for i := range len(s) {
 		c := s[i]
 		switch {
@@ -74,7 +80,7 @@ func appendEncoded(dst []byte, s string, e encoder, inQuery bool) []byte {
 		case set[c], c == '?' && inQuery && e == encKeep:
 			dst = append(dst, c)
 		default:
-			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
 		}
 	}
 	return dst

@@ -1,12 +1,13 @@
 package rule
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seeother/seeother"
@@ -27,7 +28,8 @@ type Middleware struct {
 	Client func(*http.Request) string
 	// Observe is told of every rule that acted or would have. Nil: nobody is.
 	Observe seeother.Observer
-	// Hit is told of every rule that acted. Nil: nobody is.
+	// Hit is told of every rule that was the one for a request, also where it
+	// let the request pass or only reports. Nil: nobody is. It must not block.
 	Hit func(t *Table, index int)
 	// Fail answers 400 (a target is refused) and 410. Nil: plain text.
 	Fail func(w http.ResponseWriter, r *http.Request, status int)
@@ -45,8 +47,15 @@ var matches = sync.Pool{New: func() any { return &asked{} }}
 type asked struct {
 	Match
 
-	req Request
-	buf []byte
+	req  Request
+	buf  []byte // of the Location, and of what is told of the rule
+	page []byte
+}
+
+// put gives m back, without what it knows of the request.
+func (m *asked) put() {
+	m.req, m.t, m.last = Request{}, nil, nil
+	matches.Put(m)
 }
 
 // Handler answers by the table's rules, and sends the rest to next.
@@ -57,12 +66,21 @@ func (mw Middleware) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		m := matches.Get().(*asked) //nolint:forcetypeassert,revive // the pool holds nothing else
+		m := matches.Get().(*asked) //nolint:forcetypeassert // the pool holds nothing else
 		mw.ask(m, r)
-		answer := mw.decide(t, m, r)
-		m.req, m.t = Request{}, nil
-		matches.Put(m)
-		answer.serve(mw, w, r, next)
+		a := mw.decide(t, m, r)
+		if a.status != 0 && !a.missing {
+			m.page = a.write(mw, w, r, m.page[:0])
+			m.put()
+			return
+		}
+		m.put()
+		if a.missing || len(a.later) > 0 || len(a.vary) > 0 || a.announce != nil {
+			kept := a // so that the others stay off the heap
+			kept.watch(mw, w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -80,12 +98,21 @@ func (mw Middleware) ask(m *asked, r *http.Request) {
 // answer is what a table says to a request; the zero value is nothing.
 type answer struct {
 	status       int
+	now          time.Time
 	location     string
 	cacheControl string
 	vary         []string
 	announce     *Rule // has Deprecation or Sunset
-	missing      bool
+	missing      bool  // the app is asked first
 	refused      bool
+	later        []event // to be told when the app answers 404
+}
+
+// event is a rule that was the one for a request, and what to tell of it.
+type event struct {
+	table    *Table
+	rule     int
+	decision seeother.Decision // of a rule that passes, After is 0
 }
 
 func (mw Middleware) decide(t *Table, m *asked, r *http.Request) (out answer) {
@@ -99,23 +126,18 @@ func (mw Middleware) decide(t *Table, m *asked, r *http.Request) (out answer) {
 	if t.staged || stage.IsCanary() {
 		m.req.Client = mw.client(r)
 	}
+	m.req.Now = time.Now()
 	found := t.Match(&m.req, &m.Match)
-	if n, ok := m.Reported(); ok {
-		mw.report(t, n, r)
+	acts := found && stage.Acts(m.req.Client)
+	if acts {
+		out = m.answer(stage)
 	}
-	if !found {
-		return answer{}
+	out.now, out.vary = m.req.Now, m.vary
+	if m.reported != 0 {
+		mw.note(&out, m, r, t.entries.at(m.reported-1), stage, false)
 	}
-	if !stage.Acts(m.req.Client) {
-		mw.observe(t, m, r, stage, m.Status(seeother.Enforce), false)
-		return answer{}
-	}
-	if mw.Hit != nil {
-		mw.Hit(t, m.Index())
-	}
-	out = m.answer(stage)
-	if !out.missing { // else it is known later whether it acts
-		mw.observe(t, m, r, stage, out.status, true)
+	if found {
+		mw.note(&out, m, r, m.won(), stage, acts)
 	}
 	return out
 }
@@ -123,7 +145,7 @@ func (mw Middleware) decide(t *Table, m *asked, r *http.Request) (out answer) {
 // answer is the answer of the rule that won.
 func (m *asked) answer(stage seeother.Stage) (out answer) {
 	a := m.attrs()
-	out.status, out.missing, out.vary = m.Status(stage), m.Missing(), m.Headers()
+	out.status, out.missing = m.Status(stage), m.Missing()
 	if r := &a.proto; !r.Deprecation.IsZero() || !r.Sunset.IsZero() {
 		out.announce = r
 	}
@@ -154,53 +176,104 @@ func (m *Match) CacheControl(stage seeother.Stage) string {
 	case status != http.StatusMovedPermanently && status != http.StatusPermanentRedirect && status != http.StatusGone:
 		return "no-cache"
 	}
-	age := time.Duration(r.MaxAge)
-	if age == 0 {
-		age = DefaultMaxAge
+	if r.Until.IsZero() {
+		return m.attrs().cacheControl
 	}
-	if !r.Until.IsZero() {
-		now := m.req.Now
-		if now.IsZero() {
-			now = time.Now()
-		}
-		age = min(age, max(r.Until.Sub(now), 0))
+	now := m.req.Now
+	if now.IsZero() {
+		now = time.Now()
 	}
+	return maxAge(min(r.maxAge(), max(r.Until.Sub(now), 0)))
+}
+
+func (r *Rule) maxAge() time.Duration { return cmp.Or(time.Duration(r.MaxAge), DefaultMaxAge) }
+
+func maxAge(age time.Duration) string {
 	return "max-age=" + strconv.FormatInt(int64(age/time.Second), 10)
 }
 
-func (a *answer) serve(mw Middleware, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if a.announce != nil {
-		a.announce.announceIn(w.Header())
-	}
-	switch {
-	case a.status == 0:
-		next.ServeHTTP(w, r)
-	case a.missing:
-		serveMissing(w, r, next, func() { a.write(mw, w, r) })
-	default:
-		a.write(mw, w, r)
-	}
-}
-
-// write sends the redirect, or the page that says why there is none.
-func (a *answer) write(mw Middleware, w http.ResponseWriter, r *http.Request) {
+// write sends the redirect, or the page that says why there is none. It appends
+// the redirect's own page to buf, and returns that to be used again.
+func (a *answer) write(mw Middleware, w http.ResponseWriter, r *http.Request, buf []byte) []byte {
 	h := w.Header()
+	a.mark(h)
+	values := []string{a.location, a.cacheControl} // one piece of memory for both
 	if a.cacheControl != "" {
-		h["Cache-Control"] = []string{a.cacheControl}
-	}
-	for _, name := range a.vary {
-		h.Add("Vary", name)
+		h["Cache-Control"] = values[1:]
 	}
 	if a.location == "" || a.refused {
 		mw.fail(w, r, a.status)
-		return
+		return buf
 	}
-	h["Location"] = []string{a.location}
-	h["Content-Length"] = zero
+	buf = appendPage(buf, a.status, a.location)
+	h["Location"] = values[:1:1]
+	h["Content-Type"] = htmlType
+	h["Date"] = dateOf(a.now)
+	if a.missing || r.Method == http.MethodHead || len(buf) > maxUncounted { // a missing one may be sent before its handler ends
+		h["Content-Length"] = []string{strconv.Itoa(len(buf))}
+	}
 	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(buf) // the client is gone, if anything
+	}
+	return buf
 }
 
-var zero = []string{"0"}
+// maxUncounted is how long a page may be for which net/http finds out its length
+// by itself, at less cost; it does so for up to 2048 bytes.
+const maxUncounted = 1024
+
+// dated is a Date header, and the second that it is for.
+type dated struct {
+	second int64
+	header []string
+}
+
+var lastDate atomic.Pointer[dated]
+
+// dateOf is the Date header of now (RFC 9110 section 6.6.1), written anew once
+// in a second. Nobody may write to it.
+func dateOf(now time.Time) []string {
+	d := lastDate.Load()
+	if second := now.Unix(); d == nil || d.second != second {
+		d = &dated{second, []string{now.UTC().Format(http.TimeFormat)}}
+		lastDate.Store(d)
+	}
+	return d.header
+}
+
+// mark adds what is said of an answer, whoever gives it.
+func (a *answer) mark(h http.Header) {
+	for i, name := range a.vary {
+		if !slices.Contains(a.vary[:i], name) {
+			h["Vary"] = append(h["Vary"], name)
+		}
+	}
+	if a.announce != nil {
+		a.announce.announceIn(h)
+	}
+}
+
+var htmlType = []string{"text/html; charset=utf-8"}
+
+// appendPage is for those who do not follow by themselves (RFC 9110 section
+// 15.4). The location is printable ASCII without quotes and angle brackets.
+func appendPage(dst []byte, status int, location string) []byte {
+	dst = append(dst, "<!doctype html><title>"...)
+	dst = append(dst, http.StatusText(status)...)
+	dst = append(dst, "</title><a href=\""...)
+	for range 2 {
+		for i := range len(location) {
+			if location[i] == '&' {
+				dst = append(dst, "&amp;"...)
+			} else {
+				dst = append(dst, location[i])
+			}
+		}
+		dst = append(dst, "\">"...)
+	}
+	return append(dst[:len(dst)-2], "</a>\n"...)
+}
 
 func (mw Middleware) fail(w http.ResponseWriter, r *http.Request, status int) {
 	switch {
@@ -214,12 +287,12 @@ func (mw Middleware) fail(w http.ResponseWriter, r *http.Request, status int) {
 }
 
 // announceIn says that what was asked for is deprecated, or will go away (RFC
-// 9745, RFC 8594).
+// 9745, RFC 8594), where the answer does not say so by itself.
 func (r *Rule) announceIn(h http.Header) {
-	if !r.Deprecation.IsZero() {
+	if !r.Deprecation.IsZero() && len(h["Deprecation"]) == 0 {
 		h["Deprecation"] = []string{"@" + strconv.FormatInt(r.Deprecation.Unix(), 10)}
 	}
-	if !r.Sunset.IsZero() {
+	if !r.Sunset.IsZero() && len(h["Sunset"]) == 0 {
 		h["Sunset"] = []string{r.Sunset.UTC().Format(http.TimeFormat)}
 	}
 }
@@ -235,34 +308,64 @@ func (mw Middleware) client(r *http.Request) string {
 	return host
 }
 
-// report tells of a rule that would have acted but for its own stage.
-func (mw Middleware) report(t *Table, index int, r *http.Request) {
-	if mw.Observe == nil {
+// note tells of the rule of an entry, or puts it down for when the app has
+// nothing.
+func (mw Middleware) note(out *answer, m *asked, r *http.Request, e *entry, stage seeother.Stage, acts bool) {
+	if mw.Observe == nil && mw.Hit == nil {
 		return
 	}
-	rule := t.Rule(index)
-	mw.tell(r.Context(), seeother.Decision{
-		Route: rule.Label(), Stage: rule.Stage, Method: r.Method, Path: r.URL.EscapedPath(), After: rule.StatusFor(r.Method),
-	})
-}
-
-func (mw Middleware) observe(t *Table, m *asked, r *http.Request, stage seeother.Stage, status int, acts bool) {
-	if mw.Observe == nil || status == 0 {
+	a := m.t.attrs[e.attr]
+	if a.proto.Stage.Level() < stage.Level() {
+		stage = a.proto.Stage
+	}
+	status := a.proto.StatusFor(r.Method)
+	if acts {
+		status = out.status
+	}
+	ev := event{table: m.t, rule: int(e.rule)}
+	if mw.Observe != nil && status != 0 {
+		m.buf = m.t.appendLabel(append(m.buf[:0], ruleWord...), e)
+		reason := string(m.buf)
+		ev.decision = seeother.Decision{
+			Policy: policy, Action: actionOf(status), Route: reason[len(ruleWord):], Stage: stage, Applied: acts, Time: m.req.Now,
+			Method: r.Method, Path: r.URL.EscapedPath(), After: status, Reason: reason,
+		}
+	}
+	if a.proto.Missing {
+		out.later = append(out.later, ev)
 		return
 	}
-	rule := t.Rule(m.Index())
-	if rule.Stage.Level() < stage.Level() {
-		stage = rule.Stage
-	}
-	mw.tell(r.Context(), seeother.Decision{
-		Route: rule.Label(), Stage: stage, Applied: acts, Method: r.Method, Path: r.URL.EscapedPath(), After: status,
-	})
+	mw.tell(r, &ev)
 }
 
-func (mw Middleware) tell(ctx context.Context, d seeother.Decision) {
-	d.Time, d.Policy, d.Action = time.Now(), "rules", strconv.Itoa(d.After)
-	d.Reason = "rule " + d.Route
-	mw.Observe(ctx, d)
+const (
+	policy   = "rules"
+	ruleWord = "rule "
+)
+
+// actionOf is the status as text.
+func actionOf(status int) string {
+	switch status {
+	case http.StatusMovedPermanently:
+		return "301"
+	case http.StatusPermanentRedirect:
+		return "308"
+	}
+	return strconv.Itoa(status)
+}
+
+func (mw Middleware) tell(r *http.Request, e *event) {
+	if mw.Hit != nil {
+		mw.Hit(e.table, e.rule)
+	}
+	d := &e.decision
+	if mw.Observe == nil || d.After == 0 {
+		return
+	}
+	if d.After == http.StatusBadRequest {
+		d.Reason += ": the request would lead to where the rule must not"
+	}
+	mw.Observe(r.Context(), *d)
 }
 
 // Label names a rule for people: its name, or where it was written.
@@ -273,51 +376,26 @@ func (r *Rule) Label() string {
 	return r.Pos.String()
 }
 
-// errReplaced ends the copying of a 404 that nobody gets.
-var errReplaced = errors.New("the answer was replaced by a redirect")
-
-// serveMissing lets next answer, and replaces a 404.
-func serveMissing(w http.ResponseWriter, r *http.Request, next http.Handler, redirect func()) {
-	mw := &missingWriter{ResponseWriter: w}
-	next.ServeHTTP(mw, r)
-	if mw.replaced {
-		clear(w.Header())
-		redirect()
-	}
+// Label is Rule.Label of rule i, and costs less.
+func (t *Table) Label(i int) string {
+	return string(t.appendLabel(nil, t.entryOf(uint32(i)))) //nolint:gosec // the caller's index is less than Len
 }
 
-// missingWriter holds a 404 back. All else streams through.
-type missingWriter struct {
-	http.ResponseWriter
-
-	wrote, replaced bool
-}
-
-func (w *missingWriter) WriteHeader(status int) {
-	if !w.wrote && status == http.StatusNotFound {
-		w.replaced = true
+func (t *Table) appendLabel(dst []byte, e *entry) []byte {
+	a := t.attrs[e.attr]
+	name := a.proto.Name
+	if !a.own {
+		name = t.names[e.rule]
 	}
-	w.wrote = w.wrote || status >= 200 || status == http.StatusSwitchingProtocols
-	if !w.replaced {
-		w.ResponseWriter.WriteHeader(status)
+	if name != "" {
+		return append(dst, name...)
 	}
-}
-
-// Write drops the body of a 404, and says so: a proxy need not copy the rest.
-func (w *missingWriter) Write(b []byte) (int, error) {
-	if w.replaced {
-		return 0, errReplaced
+	dst = append(dst, t.files[a.file]...)
+	if e.line > 0 {
+		dst = strconv.AppendUint(append(dst, ':'), uint64(e.line), 10)
 	}
-	w.wrote = true
-	return w.ResponseWriter.Write(b)
-}
-
-// Flush sends what is buffered, but for a 404.
-func (w *missingWriter) Flush() {
-	if !w.replaced {
-		_ = http.NewResponseController(w.ResponseWriter).Flush() // as http.Flusher: no error to give
+	if a.own && a.proto.Pos.Column > 0 {
+		dst = strconv.AppendInt(append(dst, ':'), int64(a.proto.Pos.Column), 10)
 	}
+	return dst
 }
-
-// Unwrap is for http.ResponseController.
-func (w *missingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

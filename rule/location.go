@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,7 +33,14 @@ func (m *Match) Reported() (int, bool) {
 // Headers are the request headers that the rule looks at, for Vary.
 func (m *Match) Headers() []string { return m.attrs().headers }
 
-func (m *Match) won() *entry   { return m.t.entries.at(m.entry - 1) }
+// won is the entry that won; most often no table needs to be asked.
+func (m *Match) won() *entry {
+	if m.last != nil && m.last.n == m.entry-1 {
+		return m.last
+	}
+	return m.t.entries.at(m.entry - 1)
+}
+
 func (m *Match) attrs() *attrs { return m.t.attrs[m.won().attr] }
 
 // Status is what to answer, 0 where the rule passes. A permanent redirect is a
@@ -69,8 +77,12 @@ func (m *Match) AppendLocation(dst []byte) ([]byte, error) {
 	if t.isFixed {
 		return m.finish(m.appendFixed(dst, a, t.literal+t.fragment), start)
 	}
-	dst = m.appendQuery(m.appendPieces(dst, a, t), a, t.hasQuery)
-	dst = append(dst, t.fragment...)
+	body := len(t.pieces) - t.tail
+	dst = m.appendQuery(m.appendPieces(dst, a, t.pieces[:body]), a, t.hasQuery)
+	dst = append(m.appendPieces(dst, a, t.pieces[body:]), t.fragment...)
+	if t.onSite && m.t.canonical.origin == "" && isPlainLocation(dst[start:]) {
+		return dst, nil
+	}
 	target, err := seeother.ParseTarget(string(dst[start:]), m.base(t), t.origins...)
 	if err != nil {
 		return dst[:start], err
@@ -118,6 +130,17 @@ func (m *Match) finish(dst []byte, start int) ([]byte, error) {
 		return dst[:start], err
 	}
 	return append(dst[:start], target.Location()...), nil
+}
+
+// isPlainLocation reports whether seeother.ParseTarget would leave a target on
+// this site as it is: nearly all are so.
+func isPlainLocation(b []byte) bool {
+	path := b
+	if i := bytes.IndexAny(b, "?#"); i >= 0 {
+		path = b[:i]
+	}
+	rest := b[len(path):]
+	return len(b) <= seeother.MaxTarget && isPlain(text(path)) && isPrintable(rest) && bytes.Count(rest, []byte("#")) <= 1
 }
 
 var printableSet = printable("\"<>\\^`{|}%")
@@ -201,9 +224,9 @@ func hasParameter(query, name string) bool {
 	return false
 }
 
-func (m *Match) appendPieces(dst []byte, a *attrs, t *template) []byte {
-	for i := range t.pieces {
-		p := &t.pieces[i]
+func (m *Match) appendPieces(dst []byte, a *attrs, pieces []piece) []byte {
+	for i := range pieces {
+		p := &pieces[i]
 		if p.source == fromText {
 			dst = append(dst, p.text...)
 			continue
@@ -214,6 +237,11 @@ func (m *Match) appendPieces(dst []byte, a *attrs, t *template) []byte {
 				continue
 			}
 			dst = append(dst, '?')
+		}
+		if i := strings.IndexByte(value, '/'); p.enc == encHost && i >= 0 {
+			dst = appendEncoded(dst, value[:i], encHost, false)
+			dst = appendEncoded(dst, value[i:], p.beyond, false)
+			continue
 		}
 		dst = appendEncoded(dst, value, p.enc, p.inQuery || p.source == fromQueryMark)
 	}

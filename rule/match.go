@@ -21,12 +21,15 @@ type Match struct {
 	t   *Table
 	req *Request
 
-	entry    uint32 // 1 + the one that won
+	entry    uint32   // 1 + the one that won
+	last     *entry   // that became it in this search; see won
+	vary     []string // request headers that were looked at; of the table, never written to
 	rank     uint64
 	reported uint32 // 1 + the best that only reports
 	repRank  uint64
 
-	plain   bool      // the path means the same in all views but the folded ones
+	plain   bool      // the path means the same in all views but the folded ones; see isPlain
+	looked  bool      // plain is known
 	paths   [4]string // by space: native, decoded, and both folded; made when asked for
 	made    [4]bool
 	refused [4]bool
@@ -61,9 +64,9 @@ func (t *Table) Match(req *Request, m *Match) bool {
 }
 
 func (m *Match) begin(t *Table, req *Request) {
-	m.t, m.req, m.entry, m.reported, m.locOf = t, req, 0, 0, 0
+	m.t, m.req, m.entry, m.reported, m.locOf, m.vary, m.last = t, req, 0, 0, 0, nil, nil
 	m.made, m.refused = [4]bool{}, [4]bool{}
-	m.plain = isPlain(req.Path)
+	m.looked = false
 	m.host, m.hosts = "", m.hosts[:0]
 }
 
@@ -75,12 +78,19 @@ func (m *Match) search() {
 		m.hosts = t.hosts.appendTo(m.hosts, m.hostName())
 	}
 	for _, s := range t.spaces {
-		if path, ok := m.path(s); ok {
-			for _, host := range m.hosts {
+		for _, host := range m.hosts {
+			if s == 0 && m.exact(s, host, m.req.Path) {
+				continue // a path that a rule has is in normal form
+			}
+			if s == 0 && m.isPlain() {
+				continue
+			}
+			if path, ok := m.path(s); ok {
 				m.exact(s, host, path)
 			}
 		}
 	}
+	t.prefixes.search(m)
 	t.tree.search(m)
 	t.regexps.search(m)
 }
@@ -109,6 +119,14 @@ func (m *Match) hostName() string {
 // text is b as a string, good until b is written again.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // a Match's own buffer, see Match
 
+// isPlain reports whether the path means the same in all views but the folded ones.
+func (m *Match) isPlain() bool {
+	if !m.looked {
+		m.plain, m.looked = isPlain(m.req.Path), true
+	}
+	return m.plain
+}
+
 // path is the request's path in a space, and false where that view refuses it.
 func (m *Match) path(s space) (string, bool) {
 	i := s & (spaceDecoded | spaceFold)
@@ -132,7 +150,7 @@ func (m *Match) makePath(i space) {
 			m.bufs[i] = appendFolded(m.bufs[i][:0], under)
 			m.paths[i] = text(m.bufs[i])
 		}
-	case m.plain:
+	case m.isPlain():
 		m.paths[i] = m.req.Path
 	case i&spaceDecoded != 0:
 		buf, ok := appendDecoded(m.bufs[i][:0], m.req.Path)
@@ -143,87 +161,113 @@ func (m *Match) makePath(i space) {
 	}
 }
 
-// exact looks up rules for exactly this path.
-func (m *Match) exact(s space, host uint32, path string) {
+// exact looks up rules for exactly this path, and reports whether there is one,
+// whatever else it wants.
+func (m *Match) exact(s space, host uint32, path string) bool {
 	x := &m.t.exact
 	hash := x.hashOf(s, host, path)
-	m.chain(hash, s, host, path)
+	found := m.chain(x, hash, s, host, path)
 	if m.req.Query == "" {
-		return
+		return found
 	}
-	if m.t.byRaw {
-		m.chain(x.withQuery(hash, m.req.Query), s, host, path)
+	if m.t.byRaw && m.chain(x, x.withQuery(hash, m.req.Query), s, host, path) {
+		found = true
 	}
-	if !m.t.byQuery {
-		return
+	if m.t.byQuery && m.exactQuery(hash, s, host, path) {
+		found = true
 	}
-	rest := m.req.Query
+	return found
+}
+
+// exactQuery looks up rules that want one of the request's parameters.
+func (m *Match) exactQuery(hash uint64, s space, host uint32, path string) (found bool) {
+	x, rest := &m.t.exact, m.req.Query
 	for range MaxParameters {
 		if rest == "" {
-			return
+			break
 		}
-		var name, value string
-		name, value, rest = m.parameter(rest)
-		m.chain(x.withParameter(hash, parameter{name: name, value: value}), s, host, path)
-		m.chain(x.withParameter(hash, parameter{name: name, any: true}), s, host, path)
+		var p parameter
+		p.name, p.value, rest = m.parameter(rest)
+		if m.chain(x, x.withParameter(hash, p), s, host, path) {
+			found = true
+		}
+		if m.chain(x, x.withParameter(hash, parameter{name: p.name, any: true}), s, host, path) {
+			found = true
+		}
 	}
+	return found
 }
 
-// chain considers the entries of one key.
-func (m *Match) chain(hash uint64, s space, host uint32, path string) {
+// chain considers the entries of one key, and reports whether there are any.
+func (m *Match) chain(x *index, hash uint64, s space, host uint32, path string) bool {
 	t := m.t
-	x := &t.exact
-	tag := hash << 32
-	for i := x.start(hash); x.slots[i] != 0; {
-		if slot := x.slots[i]; slot&^0xffffffff == tag {
-			e := t.entries.at(uint32(slot) - 1)
-			if a := t.attrs[e.attr]; t.pathOf(e) == path && a.host == host && a.c.space == s {
-				m.considerChain(uint32(slot))
-				return
-			}
+	for i := x.start(hash); x.slots[i] != 0; i = x.after(i) {
+		slot := x.slots[i]
+		if slot&^0xffffffff != hash<<32 {
+			continue
 		}
-		if i++; i == len(x.slots) {
-			i = 0
+		e := t.entries.in(spot(slot) - 1) //nolint:gosec // the lower half is meant
+		if h := &t.heads[e.attr]; h.host == host && h.space == s && t.pathOf(e) == path {
+			m.considerChain(e)
+			return true
 		}
 	}
+	return false
 }
 
-// considerChain looks at entries in the order of their ranks, until one wins.
-func (m *Match) considerChain(n uint32) {
-	for ; n != 0; n = m.t.entries.at(n - 1).next {
-		if m.consider(n-1) && !m.asks {
-			return
-		}
+// considerChain looks at the entries of one key in the order of their ranks,
+// until one wins.
+func (m *Match) considerChain(first *entry) {
+	if first.more {
+		m.considerList(m.t.chains[first.n])
+	} else {
+		m.considerEntry(first)
 	}
 }
 
 // consider makes an entry the winner if it is better than the one before and
 // everything holds. It is false where a worse one may still hold.
-func (m *Match) consider(n uint32) bool {
+func (m *Match) consider(n uint32) bool { return m.considerEntry(m.t.entries.at(n)) }
+
+func (m *Match) considerEntry(e *entry) bool {
 	t := m.t
-	e := t.entries.at(n)
-	a := t.attrs[e.attr]
+	h := &t.heads[e.attr]
 	if m.asks {
-		m.all = append(m.all, n)
+		m.all = append(m.all, e.n)
 		return false
 	}
-	if m.entry != 0 && !better(a.rank, e.rule, m.rank, t.entries.at(m.entry-1).rule) {
+	if m.entry != 0 && !better(h.rank, e.rule, m.rank, t.entries.at(m.entry-1).rule) {
 		return true // and what follows is no better
+	}
+	if !h.plain && !m.acts(e) {
+		return false
+	}
+	m.entry, m.rank, m.last = e.n+1, h.rank, e
+	return true
+}
+
+// acts reports whether an entry that is for this path and host does what it
+// says. One that only reports is put down.
+func (m *Match) acts(e *entry) bool {
+	t := m.t
+	a := t.attrs[e.attr]
+	if a.headers != nil {
+		m.vary = append(slices.Clip(m.vary), a.headers...)
 	}
 	if a.conditional && m.fails(e, a) != nothing {
 		if m.notes {
-			m.failed = append(m.failed, n)
+			m.failed = append(m.failed, e.n)
 		}
 		return false
 	}
-	if a.proto.Stage != seeother.Enforce && !a.proto.Stage.Acts(m.req.Client) {
-		if a.proto.Stage != seeother.Off && (m.reported == 0 || better(a.rank, e.rule, m.repRank, t.entries.at(m.reported-1).rule)) {
-			m.reported, m.repRank = n+1, a.rank
-		}
-		return false
+	stage := a.proto.Stage
+	if stage == seeother.Enforce || stage.Acts(m.req.Client) {
+		return true
 	}
-	m.entry, m.rank = n+1, a.rank
-	return true
+	if stage != seeother.Off && (m.reported == 0 || better(a.rank, e.rule, m.repRank, t.entries.at(m.reported-1).rule)) {
+		m.reported, m.repRank = e.n+1, a.rank
+	}
+	return false
 }
 
 // reason is why a rule that has the right path and host is not the one.

@@ -259,8 +259,8 @@ func TestConditions(t *testing.T) {
 // could be right: all rules, one after the other.
 func TestIndexAgreesWithAScan(t *testing.T) {
 	for seed := range uint64(300) {
-		rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
-		mode := Mode(rnd.IntN(2))             //nolint:gosec // 0 or 1
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		mode := Mode(rnd.IntN(2))
 		rules := make([]Rule, 1+rnd.IntN(40))
 		for i := range rules {
 			rules[i] = randomRule(rnd)

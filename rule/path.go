@@ -32,11 +32,58 @@ func spaceOf(r *Rule) (s space) {
 // A star is not among them: patterns write it %2A, and so it is compared.
 var plainPath = bytesOf(strings.Replace(pchar, "*", "", 1) + ":@/")
 
-// isPlain reports whether a path is in normal form and nothing of it is encoded.
+// isPlain reports whether a path is in normal form and nothing of it is
+// encoded. Eight bytes at a time it looks for letters, digits, "-", "." and
+// "/"; where there is anything else, one by one.
 func isPlain(path string) bool {
-	if path == "" || path[0] != '/' {
-		return false
+	if len(path) < 8 || path[0] != '/' {
+		return path != "" && path[0] == '/' && isPlainSlow(path)
 	}
+	before := uint64(0) // 0x80 where a slash came before
+	for i := 0; ; i += 8 {
+		if i > len(path)-8 {
+			i = len(path) - 8 // some for a second time
+			before = 0
+			if i > 0 && path[i-1] == '/' {
+				before = 0x80
+			}
+		}
+		w := word(path[i:])
+		if common(w) != tops {
+			return isPlainSlow(path)
+		}
+		slash, dot := ^(w^'/'*ones+tops-ones)&tops, ^(w^'.'*ones+tops-ones)&tops
+		if (slash<<8|before)&(slash|dot) != 0 {
+			return false
+		}
+		if i == len(path)-8 {
+			return true
+		}
+		before = slash >> 56
+	}
+}
+
+// In a word of eight bytes below 0x80, x + (0x80-n)*ones has the top bits of
+// those bytes that are n at least.
+const (
+	ones = 0x0101010101010101
+	tops = 0x80 * ones
+)
+
+// common has the top bits of the bytes that are letters, digits, "-", "." or "/".
+func common(w uint64) uint64 {
+	folded := w | 0x20*ones
+	mark := (w+(0x80-'-')*ones)&^(w+(0x80-'9'-1)*ones) | (folded+(0x80-'a')*ones)&^(folded+(0x80-'z'-1)*ones)
+	return mark & tops &^ w
+}
+
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+func isPlainSlow(path string) bool {
 	before := byte(0)
 	for i := range len(path) {
 		c := path[i]
@@ -78,9 +125,13 @@ var unreservedSet = bytesOf(unreserved)
 
 // appendDecoded appends the path decoded once, with slashes merged and dot
 // segments resolved, as nginx and Apache compare it. It is false for a path
-// that they refuse: with NUL, or above the root.
+// that they refuse: with NUL, with a percent sign that encodes nothing, or
+// above the root.
 func appendDecoded(dst []byte, path string) ([]byte, bool) {
 	start := len(dst)
+	if isBroken(path) {
+		return dst, false
+	}
 	dst = appendUnescaped(dst, path)
 	if strings.IndexByte(string(dst[start:]), 0) >= 0 { // no copy: the compiler sees that it is only read
 		return dst, false
@@ -89,6 +140,19 @@ func appendDecoded(dst []byte, path string) ([]byte, bool) {
 		return dst, false
 	}
 	return resolveDots(dst, start, true), true
+}
+
+// isBroken reports whether a percent sign stands there that encodes nothing.
+func isBroken(path string) bool {
+	for i := 0; i < len(path); i++ {
+		if path[i] == '%' {
+			if !isEncoded(path, i) {
+				return true
+			}
+			i += 2
+		}
+	}
+	return false
 }
 
 func appendUnescaped(dst []byte, path string) []byte {

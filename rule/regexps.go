@@ -2,6 +2,7 @@ package rule
 
 import (
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -41,11 +42,12 @@ type choice struct {
 	fold  bool
 }
 
-func (x *regexps) build(t *Table) {
+func (x *regexps) build(t *Table, breath *breather) {
 	choices := map[uint32][]choice{}
 	var list []uint32
 	counts := [2]map[window]int{{}, {}}
 	for i := range uint32(t.entries.n) { //nolint:gosec // MaxRules bounds it
+		breath.breathe()
 		a := t.attrs[t.entries.at(i).attr]
 		if a.c.kind != kindRegexp {
 			continue
@@ -62,7 +64,8 @@ func (x *regexps) build(t *Table) {
 		x.number = make(map[uint32]uint32, x.n)
 	}
 	for k, i := range list {
-		x.number[i] = uint32(k) //nolint:gosec // less than MaxRules
+		breath.breathe()
+		x.number[i] = uint32(k)
 		x.insert(i, choices[i], &counts)
 	}
 }
@@ -162,7 +165,7 @@ func (x *regexps) search(m *Match) {
 				x.folded.search(m, x, m.foldedForExpressions(s, path))
 			}
 		}
-		if m.plain {
+		if m.isPlain() {
 			break // the other view is the same
 		}
 	}
@@ -219,12 +222,7 @@ func (m *Match) try(x *regexps, n uint32) bool {
 }
 
 func (m *Match) isHost(host uint32) bool {
-	for _, h := range m.hosts {
-		if h == host {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.hosts, host)
 }
 
 // foldedForExpressions is the path in lower case, with the two characters

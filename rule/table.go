@@ -1,8 +1,6 @@
 package rule
 
 import (
-	"hash/maphash"
-	"math/bits"
 	"sort"
 	"strings"
 	"unsafe"
@@ -13,16 +11,20 @@ import (
 type Table struct {
 	rules     int // as they were added
 	entries   entries
-	text      arena
+	chains    map[uint32][]uint32 // by the first, entries of one key by rank
 	attrs     []*attrs
+	heads     []head // of attrs
 	files     []string
+	counts    []int             // rules of each file
+	modes     []Mode            // of each file
 	names     map[uint32]string // by rule
 	notes     map[uint32]string
 	hosts     hosts
 	exact     index
 	spaces    []space // of exact rules
-	byQuery   bool    // there are exact rules with parameters
-	byRaw     bool    // and with a whole query
+	prefixes  prefixes
+	byQuery   bool // there are exact rules with parameters
+	byRaw     bool // and with a whole query
 	tree      tree
 	regexps   regexps
 	canonical canonical
@@ -32,16 +34,44 @@ type Table struct {
 // Len is how many rules there are.
 func (t *Table) Len() int { return t.rules }
 
-// entry is a rule under one host. Most are an exact path and a target, whose
-// text is in the arena; what they share with others is in attrs.
+// Size is about how much memory the rules with a fixed path and target take, in
+// bytes. It is memory without pointers, which the garbage collector does not
+// read.
+func (t *Table) Size() int64 {
+	size := int64(8 * len(t.exact.slots))
+	for _, piece := range t.entries.pieces {
+		size += int64(len(piece))
+	}
+	for _, spots := range t.entries.spots {
+		size += int64(4 * cap(spots))
+	}
+	return size
+}
+
+// entry is a rule under one host. The text of its path, query and target stands
+// right behind it in memory, so that a lookup that hits reads one place beside
+// the index: a place that is not in the caches of the CPU costs more than all
+// else. What the rule shares with others is in attrs.
 type entry struct {
-	off                 uint32 // in the arena: path, query, target
-	path, query, target uint16 // bytes
+	n                   uint32 // its own number
 	attr                uint32
 	line                uint32
 	rule                uint32 // as they were added, from 0
-	next                uint32 // with the same key, 1 + its number; 0: none
+	path, query, target uint16 // bytes
+	more                bool   // of the same key; then Table.chains has all of them
 }
+
+// entrySize is without what pads it.
+const entrySize = int(unsafe.Offsetof(entry{}.more)) + 1
+
+// text is of the bytes behind e, not a copy: they are written once, before.
+func (e *entry) text(off, n uint16) string {
+	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(e), entrySize+int(off))), int(n)) //nolint:gosec // entries.add made room for all three
+}
+
+func (t *Table) pathOf(e *entry) string   { return e.text(0, e.path) }
+func (t *Table) queryOf(e *entry) string  { return e.text(e.path, e.query) }
+func (t *Table) targetOf(e *entry) string { return e.text(e.path+e.query, e.target) }
 
 // attrs is what many rules have in common. An own one belongs to one rule, and
 // has all of it.
@@ -56,112 +86,87 @@ type attrs struct {
 	rank        uint64
 	conditional bool
 	headers     []string // that the rule looks at, for Vary
+	// cacheControl is that of a permanent answer which always holds.
+	cacheControl string
 }
 
-// Entries come in pieces, so that growing copies nothing.
-const entryBits = 14
+// head is what every lookup reads of attrs. It is apart, so that those of many
+// rules are close together.
+type head struct {
+	rank  uint64
+	host  uint32
+	space space
+	plain bool // nothing has to hold but path and host, and the rule is enforced
+}
 
+// entries are in memory without pointers, which comes in pieces, so that growing
+// copies nothing and collecting garbage reads nothing.
 type entries struct {
-	pieces [][]entry
+	pieces [][]byte
+	used   int        // bytes of the last piece
+	spots  [][]uint32 // by number
 	n      int
 }
 
-func (e *entries) at(i uint32) *entry { return &e.pieces[i>>entryBits][i&(1<<entryBits-1)] }
+// spot is where an entry is: the piece, and in the lower bits the word in it.
+type spot = uint32
 
-func (e *entries) add(x entry) uint32 {
-	i := e.n
-	if i&(1<<entryBits-1) == 0 {
-		e.pieces = append(e.pieces, make([]entry, 0, 1<<entryBits))
+const (
+	pieceBits = 20 // bytes of a piece
+	wordBits  = 2
+	spotBits  = pieceBits - wordBits
+	firstSize = 64 << 10 // of the first piece: most tables are small
+	maxPieces = 1<<(32-spotBits) - 1
+	// The numbers come in pieces, too.
+	numberBits = 14
+)
+
+// at is entry number i.
+func (e *entries) at(i uint32) *entry { return e.in(e.spot(i)) }
+
+func (e *entries) spot(i uint32) spot { return e.spots[i>>numberBits][i&(1<<numberBits-1)] }
+
+func (e *entries) in(p spot) *entry {
+	return (*entry)(unsafe.Pointer(&e.pieces[p>>spotBits][p&(1<<spotBits-1)<<wordBits])) //nolint:gosec // add put it there
+}
+
+// add appends an entry, which gets a number, with its texts of at most 64 KiB.
+func (e *entries) add(x entry, path, query, target string) {
+	x.n = uint32(e.n)                                                                      //nolint:gosec // MaxRules bounds it
+	x.path, x.query, x.target = uint16(len(path)), uint16(len(query)), uint16(len(target)) //nolint:gosec // see above
+	p := e.room(entrySize + len(path) + len(query) + len(target))
+	at := e.in(p)
+	*at = x
+	text := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(at), entrySize)), len(path)+len(query)+len(target)) //nolint:gosec // room was made for them
+	copy(text[copy(text, path):][copy(text[len(path):], query):], target)
+	if e.n&(1<<numberBits-1) == 0 {
+		e.spots = append(e.spots, make([]uint32, 0, 1<<numberBits))
 	}
-	last := &e.pieces[len(e.pieces)-1]
-	*last = append(*last, x)
+	last := &e.spots[len(e.spots)-1]
+	*last = append(*last, p)
 	e.n++
-	return uint32(i) //nolint:gosec // MaxRules bounds it
 }
 
-// arena holds text without pointers. What is added stays where it is.
-const arenaBits = 20
-
-type arena struct{ pieces [][]byte }
-
-// room makes place for n bytes in one piece, n at most 1 MiB.
-func (a *arena) room(n int) (piece *[]byte, off uint32) {
-	if last := len(a.pieces) - 1; last >= 0 && len(a.pieces[last])+n <= 1<<arenaBits {
-		return &a.pieces[last], uint32(last<<arenaBits | len(a.pieces[last])) //nolint:gosec // Builder.Add bounds the arena at 4 GiB
-	}
-	a.pieces = append(a.pieces, make([]byte, 0, 1<<arenaBits))
-	last := len(a.pieces) - 1
-	return &a.pieces[last], uint32(last << arenaBits) //nolint:gosec // as above
-}
-
-// at is the text itself, not a copy: the arena never changes what it holds.
-func (a *arena) at(off uint32, n uint16) string {
-	if n == 0 {
-		return ""
-	}
-	return unsafe.String(&a.pieces[off>>arenaBits][off&(1<<arenaBits-1)], int(n)) //nolint:gosec // bytes of a piece are written once, before the string is made
-}
-
-func (t *Table) pathOf(e *entry) string  { return t.text.at(e.off, e.path) }
-func (t *Table) queryOf(e *entry) string { return t.text.at(e.off+uint32(e.path), e.query) }
-func (t *Table) targetOf(e *entry) string {
-	return t.text.at(e.off+uint32(e.path)+uint32(e.query), e.target)
-}
-
-// index finds entries by hash: open addressing over 64-bit slots, half of each
-// the hash again and half 1 + the number of an entry.
-type index struct {
-	slots []uint64
-	seed  maphash.Seed
-}
-
-// hashOf mixes a text with the space and host that it is looked up in.
-func (x *index) hashOf(s space, host uint32, text string) uint64 {
-	return mix(maphash.String(x.seed, text) + uint64(host)<<8 + uint64(s) + 1)
-}
-
-// mix spreads what was added up (the finalizer of SplitMix64).
-func mix(h uint64) uint64 {
-	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return h ^ h>>31
-}
-
-func (x *index) start(hash uint64) int {
-	hi, _ := bits.Mul64(hash, uint64(len(x.slots)))
-	return int(hi) //nolint:gosec // less than len
-}
-
-// find calls yes with the entries that may be of this hash until it is true.
-func (x *index) find(hash uint64, yes func(uint32) bool) (uint32, bool) {
-	if len(x.slots) == 0 {
-		return 0, false
-	}
-	tag := hash << 32
-	for i := x.start(hash); x.slots[i] != 0; {
-		if slot := x.slots[i]; slot&^0xffffffff == tag {
-			if n := uint32(slot) - 1; yes(n) {
-				return n, true
-			}
+// room makes place for n bytes in one piece.
+func (e *entries) room(n int) spot {
+	n = (n + 1<<wordBits - 1) &^ (1<<wordBits - 1)
+	last := len(e.pieces) - 1
+	if last < 0 || e.used+n > len(e.pieces[last]) {
+		size := 1 << pieceBits
+		if last < 0 {
+			size = firstSize
 		}
-		if i++; i == len(x.slots) {
-			i = 0
-		}
+		e.pieces = append(e.pieces, make([]byte, max(size, n)))
+		e.used = 0
+		last++
 	}
-	return 0, false
+	p := spot(last<<spotBits | e.used>>wordBits) //nolint:gosec // full bounds it
+	e.used += n
+	return p
 }
 
-// insert puts an entry where its hash says, and returns the slot.
-func (x *index) insert(hash uint64, n uint32) int {
-	i := x.start(hash)
-	for x.slots[i] != 0 {
-		if i++; i == len(x.slots) {
-			i = 0
-		}
-	}
-	x.slots[i] = hash<<32 | uint64(n+1)
-	return i
-}
+// full reports whether there is no room for n more.
+func (e *entries) full(n int) bool { return e.n+n > MaxRules || len(e.pieces) >= maxPieces-n }
 
 // hosts are the host names of the rules. Number 0 is every host.
 type hosts struct {

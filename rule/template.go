@@ -3,6 +3,7 @@ package rule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +39,7 @@ type piece struct {
 	index   int // of the path's capture, or of the condition
 	group   int // of the condition's expression
 	enc     encoder
+	beyond  encoder // encHost: of what follows a slash, which is the path
 	inQuery bool
 }
 
@@ -46,6 +48,7 @@ type template struct {
 	literal  string // the whole Location where nothing comes from the request
 	pieces   []piece
 	fragment string   // with its "#"
+	tail     int      // of the pieces, the last ones that are a fragment
 	hasQuery bool     // the target has a query of its own
 	relative bool     // resolved against the request's path
 	onSite   bool     // a path on this site
@@ -106,6 +109,15 @@ func (t *template) fix(target string, cache *originCache) error {
 	}
 	t.literal = location
 	return nil
+}
+
+// cut is target without the origin that was checked last, where that stands in
+// its one spelling.
+func (c *originCache) cut(target string) string {
+	if c.text == "" || c.text != c.origin {
+		return target
+	}
+	return strings.TrimPrefix(target, c.text)
 }
 
 // of is the origin that target leads to, "" for this site.
@@ -224,7 +236,7 @@ func placeholder(text string, r *Rule, names func(string) (piece, bool), where p
 		p.enc = p.source.encoder(r, where)
 	}
 	if where == partAuthority {
-		p.enc = encHost
+		p.enc, p.beyond = encHost, p.enc
 	}
 	p.inQuery = where >= partQuery
 	return p, nil
@@ -251,8 +263,8 @@ func (s source) encoder(r *Rule, where part) encoder {
 	return encPath
 }
 
-// cutFragment takes a fragment without placeholders off the pieces, so that a
-// query can be put before it.
+// cutFragment sets the fragment apart, so that a query can be put before it: as
+// text where no placeholder stands in it, else as the last pieces.
 func (t *template) cutFragment() {
 	for i, p := range t.pieces {
 		if p.source != fromText {
@@ -260,9 +272,17 @@ func (t *template) cutFragment() {
 		}
 		head, fragment, found := strings.Cut(p.text, "#")
 		t.hasQuery = t.hasQuery || strings.IndexByte(head, '?') >= 0
-		if found && i == len(t.pieces)-1 {
+		switch {
+		case !found:
+			continue
+		case i == len(t.pieces)-1:
 			t.pieces[i].text, t.fragment = head, "#"+fragment
+		default:
+			t.pieces[i].text = "#" + fragment
+			t.tail = len(t.pieces) - i
+			t.pieces = slices.Insert(t.pieces, i, piece{text: head})
 		}
+		return
 	}
 }
 

@@ -2,7 +2,7 @@ package rule
 
 import "strings"
 
-// tree holds prefixes and placeholders, a segment of a path at each node.
+// tree holds paths with placeholders, a segment at each node.
 type tree struct {
 	roots map[rootKey]uint32
 	nodes []node
@@ -25,21 +25,18 @@ type node struct {
 	below []uint32 // entries for this and everything below, by rank
 }
 
-func (tr *tree) build(t *Table) {
+func (tr *tree) build(t *Table, breath *breather) {
 	for i := range uint32(t.entries.n) { //nolint:gosec // MaxRules bounds it
+		breath.breathe()
 		a := t.attrs[t.entries.at(i).attr]
-		switch a.c.kind {
-		case kindPrefix:
-			n := tr.insert(a, prefixSegments(a.c.key))
+		if a.c.kind != kindPattern {
+			continue
+		}
+		n := tr.insert(a, a.c.segments)
+		if a.c.below {
 			tr.nodes[n].below = append(tr.nodes[n].below, i)
-		case kindPattern:
-			n := tr.insert(a, a.c.segments)
-			if a.c.below {
-				tr.nodes[n].below = append(tr.nodes[n].below, i)
-			} else {
-				tr.nodes[n].ends = append(tr.nodes[n].ends, i)
-			}
-		case kindQuery, kindExact, kindRegexp:
+		} else {
+			tr.nodes[n].ends = append(tr.nodes[n].ends, i)
 		}
 	}
 	for i := range tr.nodes {
@@ -139,11 +136,10 @@ func (tr *tree) walk(m *Match, at uint32, rest string) {
 	}
 }
 
+// considerList looks at entries in the order of their ranks, until one wins.
 func (m *Match) considerList(list []uint32) {
-	for _, n := range list {
-		if m.consider(n) {
-			return
-		}
+	for i := 0; i < len(list) && !m.consider(list[i]); {
+		i++
 	}
 }
 

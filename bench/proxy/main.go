@@ -16,17 +16,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/seeother/seeother/bench/internal/rig"
 )
 
 // options are the command's flags.
@@ -69,18 +67,16 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if o.seeother == "" {
-		o.seeother = filepath.Join(dir, "seeother")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", o.seeother, "./cmd/seeother")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build seeother: %w\n%s", err, out)
+		if o.seeother, err = rig.Build(ctx, dir, "seeother", "./cmd/seeother"); err != nil {
+			return err
 		}
 	}
 	app, servers, err := startAll(ctx, o, dir)
 	if app != nil {
-		defer app.stop()
+		defer app.Stop()
 	}
 	for _, s := range servers {
-		defer s.stop()
+		defer s.Stop()
 	}
 	if err != nil {
 		return err
@@ -90,7 +86,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	fmt.Print(markdown(o, summarize(all)))
-	return writeJSON(o.out, all)
+	return rig.WriteJSON(o.out, all)
 }
 
 // validate reports everything that is missing at once.
@@ -99,17 +95,12 @@ func (o options) validate() error {
 	if o.rounds < 1 || o.duration < time.Second || o.connections < 1 {
 		errs = append(errs, errors.New("want at least 1 round, 1 second and 1 connection"))
 	}
-	for _, program := range []string{"taskset", "wrk", "nginx", "caddy"} {
-		if _, err := exec.LookPath(program); err != nil {
-			errs = append(errs, fmt.Errorf("%q is not here: apt-get install util-linux wrk nginx-light caddy", program))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, rig.Missing("taskset", "wrk", "nginx", "caddy"))...)
 }
 
 // measure runs all rounds. The order of the servers turns from round to round,
 // so that none always runs after the same one.
-func measure(ctx context.Context, o options, dir string, servers []*server) ([]measurement, error) {
+func measure(ctx context.Context, o options, dir string, servers []*rig.Server) ([]rig.Measurement, error) {
 	for _, sc := range scenarios {
 		if err := sc.writeScript(dir); err != nil {
 			return nil, err
@@ -118,18 +109,18 @@ func measure(ctx context.Context, o options, dir string, servers []*server) ([]m
 			if err := sc.probe(ctx, s); err != nil {
 				return nil, err
 			}
-			if _, err := s.load(ctx, o, dir, sc, time.Second); err != nil { // warm up
+			if _, err := sc.load(ctx, o, dir, s, time.Second); err != nil { // warm up
 				return nil, err
 			}
 		}
 	}
-	var all []measurement
+	var all []rig.Measurement
 	for round := range o.rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 		for _, sc := range scenarios {
 			for i := range servers {
 				s := servers[(i+round)%len(servers)]
-				m, err := s.load(ctx, o, dir, sc, o.duration)
+				m, err := sc.load(ctx, o, dir, s, o.duration)
 				if err != nil {
 					return nil, err
 				}
@@ -139,20 +130,4 @@ func measure(ctx context.Context, o options, dir string, servers []*server) ([]m
 		}
 	}
 	return all, nil
-}
-
-func writeJSON(name string, all []measurement) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, append(text, '\n'), 0o644)
-}
-
-// pinned is a command that runs on one core only.
-func pinned(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(cpu), name}, args...)...)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/seeother/seeother/bench/internal/rig"
 )
 
 // row sums up all rounds of one server in one scenario. All figures but Errors
@@ -18,7 +20,7 @@ type row struct {
 	errors                  int
 }
 
-func summarize(all []measurement) []row {
+func summarize(all []rig.Measurement) []row {
 	var rows []row
 	for _, sc := range scenarios {
 		for _, name := range []string{"seeother", "caddy", "nginx"} {
@@ -29,15 +31,15 @@ func summarize(all []measurement) []row {
 			r := row{
 				scenario:     sc.Name,
 				server:       name,
-				perSecond:    median(own, measurement.perSecond),
-				perCPU:       median(own, measurement.perCPU),
-				busy:         median(own, func(m measurement) float64 { return m.CPUSeconds / m.Seconds }),
-				p50:          median(own, func(m measurement) float64 { return m.P50 }),
-				p99:          median(own, func(m measurement) float64 { return m.P99 }),
+				perSecond:    median(own, rig.Measurement.PerSecond),
+				perCPU:       median(own, rig.Measurement.PerCPU),
+				busy:         median(own, rig.Measurement.Busy),
+				p50:          median(own, func(m rig.Measurement) float64 { return m.P50 }),
+				p99:          median(own, func(m rig.Measurement) float64 { return m.P99 }),
 				againstCaddy: ratio(own, pick(all, sc.Name, "caddy")),
 				againstNx:    ratio(own, pick(all, sc.Name, "nginx")),
 			}
-			speeds := values(own, measurement.perCPU)
+			speeds := values(own, rig.Measurement.PerCPU)
 			r.lowest, r.highest = slices.Min(speeds), slices.Max(speeds)
 			for _, m := range own {
 				r.errors += m.Errors
@@ -49,8 +51,8 @@ func summarize(all []measurement) []row {
 }
 
 // pick keeps the order of the rounds.
-func pick(all []measurement, scenario, server string) []measurement {
-	var found []measurement
+func pick(all []rig.Measurement, scenario, server string) []rig.Measurement {
+	var found []rig.Measurement
 	for _, m := range all {
 		if m.Scenario == scenario && m.Server == server {
 			found = append(found, m)
@@ -59,7 +61,7 @@ func pick(all []measurement, scenario, server string) []measurement {
 	return found
 }
 
-func values(ms []measurement, of func(measurement) float64) []float64 {
+func values(ms []rig.Measurement, of func(rig.Measurement) float64) []float64 {
 	vs := make([]float64, len(ms))
 	for i, m := range ms {
 		vs[i] = of(m)
@@ -67,29 +69,12 @@ func values(ms []measurement, of func(measurement) float64) []float64 {
 	return vs
 }
 
-func median(ms []measurement, of func(measurement) float64) float64 {
-	return middle(values(ms, of))
+func median(ms []rig.Measurement, of func(rig.Measurement) float64) float64 {
+	return rig.Middle(values(ms, of))
 }
 
-// ratio is the median of a's speed over b's in the same round: what slowed one
-// of them down in that round most likely slowed the other down, too.
-func ratio(a, b []measurement) float64 {
-	vs := make([]float64, min(len(a), len(b)))
-	for i := range vs {
-		vs[i] = a[i].perCPU() / b[i].perCPU()
-	}
-	return middle(vs)
-}
-
-// middle sorts vs. Of an even number it is the mean of the two in the middle;
-// of none it is 0.
-func middle(vs []float64) float64 {
-	slices.Sort(vs)
-	n := len(vs)
-	if n == 0 {
-		return 0
-	}
-	return (vs[(n-1)/2] + vs[n/2]) / 2
+func ratio(a, b []rig.Measurement) float64 {
+	return rig.Ratio(values(a, rig.Measurement.PerCPU), values(b, rig.Measurement.PerCPU))
 }
 
 func markdown(o options, rows []row) string {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -104,10 +105,9 @@ func (l *logWriter) close() {
 // people, or with its members for programs.
 func logDecisions(log *slog.Logger, format string) seeother.Observer {
 	return func(ctx context.Context, d seeother.Decision) {
-		level := slog.LevelInfo
-		switch d.Action {
-		case "uncertain", "fenced", "store-down", "unrecorded", "bypassed":
-			level = slog.LevelWarn
+		level := decisionLevel(d)
+		if !log.Enabled(ctx, level) {
+			return
 		}
 		if format != "json" {
 			log.Log(ctx, level, d.String()) //nolint:sloglint // the line for people
@@ -119,4 +119,17 @@ func logDecisions(log *slog.Logger, format string) seeother.Observer {
 			slog.String("path", d.Path), slog.Int("before", d.Before), slog.Int("after", d.After),
 			slog.String("reason", d.Reason), slog.String("record", d.Record))
 	}
+}
+
+// decisionLevel is info, but for what somebody should look at, and for the
+// redirects of rules in force: those are as many as requests, and are counted.
+func decisionLevel(d seeother.Decision) slog.Level {
+	switch d.Action {
+	case "uncertain", "fenced", "store-down", "unrecorded", "bypassed":
+		return slog.LevelWarn
+	}
+	if d.Policy == rulesPolicy && d.Applied && d.Stage == seeother.Enforce && d.After != http.StatusBadRequest {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }

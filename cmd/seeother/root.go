@@ -29,7 +29,9 @@ func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	report(errOut, err)
+	if !errors.Is(err, errSilent) {
+		report(errOut, err)
+	}
 	return exitCode(err)
 }
 
@@ -43,6 +45,9 @@ submissions happen once, without a change to the app.
   seeother demo                            see what it does, on a small shop
   seeother run http://127.0.0.1:5000       in front of an app that runs already
   seeother run -- flask run                start the app, too
+  seeother check _redirects                what is wrong with redirect rules
+  seeother match GET /old _redirects       which rule answers a request, and why
+  seeother import nginx nginx.conf         take rules over from another server
   seeother once list --state uncertain     what nobody knows the outcome of
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line or the
@@ -57,7 +62,7 @@ when the app ends by itself (128 and the number of the signal that killed it).`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, fmt.Sprintf("see %s --help", cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newOnce(), newStage(), newConfig(), newSchema(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newMatch(), newRules(), newImport(), newExport(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
 	return root
 }
 
@@ -94,6 +99,9 @@ type exitError struct {
 
 func (e *exitError) Unwrap() error { return e.error }
 
+// errSilent is the error of a verb that has said everything already.
+var errSilent = errors.New("")
+
 func exitCode(err error) int {
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		return exit.code
@@ -102,6 +110,9 @@ func exitCode(err error) int {
 		return exitUsage
 	}
 	if _, ok := errors.AsType[configfile.Errors](err); ok {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*rulesError](err); ok {
 		return exitUsage
 	}
 	return exitFailed

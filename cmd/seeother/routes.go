@@ -30,7 +30,7 @@ func policyName(policy, route string) string {
 
 // wishes are the stages that a configuration asks for.
 func wishes(file configfile.File) rollout.Stages {
-	out := rollout.Stages{seeOtherPolicy: file.SeeOther.Stage, oncePolicy: file.Once.Stage}
+	out := rollout.Stages{seeOtherPolicy: file.SeeOther.Stage, oncePolicy: file.Once.Stage, rulesPolicy: file.RulesStage}
 	for _, route := range file.Routes {
 		out[policyName(seeOtherPolicy, route.Name)] = route.SeeOther.Stage
 		out[policyName(oncePolicy, route.Name)] = route.Once.Stage
@@ -95,9 +95,11 @@ func oncePolicyOf(o configfile.OncePolicy, stage seeother.Stage, proxies trust.P
 	return p
 }
 
-func proxies(file configfile.File) trust.Proxies {
-	out := make(trust.Proxies, len(file.Trust.Proxies))
-	for i, network := range file.Trust.Proxies {
+func proxies(file configfile.File) trust.Proxies { return networks(file.Trust.Proxies) }
+
+func networks(list []configfile.Network) trust.Proxies {
+	out := make(trust.Proxies, len(list))
+	for i, network := range list {
 		out[i] = netip.Prefix(network)
 	}
 	return out
@@ -115,6 +117,7 @@ func gatewayConfig(file configfile.File, upstream *url.URL) gateway.Config {
 			ClientRead: endless(file.Limits.ReadTimeout), ClientWrite: endless(file.Limits.WriteTimeout),
 			ClientIdle: time.Duration(file.Limits.IdleTimeout),
 		},
+		Health: healthCheck(file), Failover: failover(file),
 		Limits:       gateway.Limits{Header: int(file.Limits.Headers), Body: int64(file.Limits.Body), Idle: file.Upstream.MaxIdle},
 		ServerTiming: file.ServerTiming,
 	}

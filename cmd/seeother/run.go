@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,6 +24,7 @@ type runFlags struct {
 	listen, admin, adminTokenFile string
 	data, store                   string
 	config                        string
+	rules                         []string
 	reportOnly                    bool
 	logFormat                     string
 }
@@ -46,6 +46,7 @@ once. SIGHUP reads the configuration again.`,
 		Example: `  seeother run http://127.0.0.1:5000
   seeother run -- flask run
   seeother run --report-only 5000          look first, change nothing
+  seeother run --rules _redirects 5000
   seeother run --config seeother.yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			upstreams, command := args, []string(nil)
@@ -69,6 +70,7 @@ once. SIGHUP reads the configuration again.`,
 	flags.StringVar(&f.data, "data", "", "`folder` of the embedded store, created for its owner alone (default $STATE_DIRECTORY, or seeother-data)")
 	flags.StringVar(&f.store, "store", "", "`URL` of the store instead: bolt:///folder, or memory: (forgets at the end)")
 	flags.StringVar(&f.config, "config", "", "configuration `file`; flags win over it")
+	flags.StringArrayVar(&f.rules, "rules", nil, "`file` of redirect rules, or a pattern; repeatable: _redirects, .csv, .jsonl or .yaml. They are read again when they change")
 	flags.BoolVar(&f.reportOnly, "report-only", false, "change nothing, and log what would have been changed")
 	flags.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "`format` of the log: text or json")
 	_ = verb.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -83,6 +85,7 @@ func (f *runFlags) load(cmd *cobra.Command) (configfile.File, error) {
 		if file, err = configfile.Load(f.config); err != nil {
 			return file, err
 		}
+		file.RuleFiles = inFolder(f.config, file.RuleFiles)
 	}
 	given := cmd.Flags().Changed
 	for _, flag := range []struct {
@@ -100,6 +103,7 @@ func (f *runFlags) load(cmd *cobra.Command) (configfile.File, error) {
 			*flag.to = *flag.from
 		}
 	}
+	file.RuleFiles = append(file.RuleFiles, f.rules...)
 	if given("report-only") {
 		file.ReportOnly = f.reportOnly
 	}
@@ -160,7 +164,7 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 	if err != nil {
 		return err
 	}
-	tuneGC(int64(file.Once.Memory))
+	tuneGC(0, int64(file.Once.Memory))
 	upstream, err := upstreamOf(cmd.Context(), file, args, command)
 	if err != nil {
 		return err
@@ -177,7 +181,7 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 		log: newLogger(lines, file.Log.Format, level, colored(cmd.ErrOrStderr())),
 		out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(),
 		reread: func() (configfile.File, error) { return f.load(cmd) },
-		reads:  f.config != "",
+		config: f.config, reads: f.config != "" || len(f.rules) > 0,
 	}
 	return s.run(cmd.Context())
 }
@@ -185,24 +189,6 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 // surviveBrokenPipes keeps the process alive when whoever reads its log goes
 // away. To ignore the signal would be inherited by the app.
 func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
-
-// gcPercent is how far the heap may grow between two collections, where GOGC
-// does not say. A gateway keeps little and makes much garbage: with Go's 100 it
-// would collect every 4 MB. Near memoryBeside, and twice what bodies and answers
-// may take, it collects more often.
-const (
-	gcPercent    = 400
-	memoryBeside = 256 << 20 // bytes
-)
-
-func tuneGC(held int64) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(2*held + memoryBeside)
-	}
-}
 
 // openStore opens the store that the configuration names.
 func openStore(file configfile.File) (store.Store, error) {

@@ -36,7 +36,8 @@ type server struct {
 	out      io.Writer // of the app
 	errOut   io.Writer
 	reread   func() (configfile.File, error)
-	reads    bool // there is a configuration file to read again
+	config   string // the configuration file; empty: none
+	reads    bool   // there is something to read again
 
 	site    *site
 	front   *http.Server
@@ -140,7 +141,7 @@ func (s *server) checkAdmin(token string) error {
 func (s *server) serve(ctx context.Context, front, back net.Listener, token string) error {
 	ctx, s.stopped = context.WithCancel(ctx)
 	defer s.stopped()
-	rises, err := s.site.load(ctx, s.file)
+	rises, err := s.load(ctx)
 	if err == nil {
 		err = s.startApp()
 	}
@@ -157,8 +158,19 @@ func (s *server) serve(ctx context.Context, front, back net.Listener, token stri
 		s.start(s.back, back)
 	}
 	s.greet(front, back)
+	s.background.Go(func() { s.site.rules.watch(ctx, s.reread, s.config) })
+	s.background.Go(func() { s.site.rules.hits.Run(ctx, s.hitsFailed) })
+	s.background.Go(func() { s.site.rules.keepTuned(ctx) })
 	s.begin(ctx, rises)
 	return s.stop(ctx, s.await(ctx))
+}
+
+// load puts the configuration in force, and the rules that it names.
+func (s *server) load(ctx context.Context) (rises bool, err error) {
+	if err := s.site.rules.load(s.file, s.config); err != nil {
+		return false, &rulesError{err}
+	}
+	return s.site.load(ctx, s.file)
 }
 
 func (s *server) startApp() error {
@@ -256,6 +268,7 @@ func (s *server) reload(ctx context.Context) {
 		s.log.Warn("these keys changed, and need a restart", "keys", strings.Join(names, ", "))
 	}
 	s.level.Set(logLevel(file.Log.Level))
+	s.site.rules.reload(file, s.config)
 	s.log.Info("the configuration is read again")
 	s.begin(ctx, rises)
 }
@@ -301,6 +314,7 @@ func needRestart(was, is configfile.File) []string {
 		{"limits", was.Limits, is.Limits},
 		{"server_timing", was.ServerTiming, is.ServerTiming},
 		{"once", was.Once, is.Once},
+		{"failover", was.Failover, is.Failover},
 	} {
 		if !reflect.DeepEqual(part.was, part.is) {
 			names = append(names, part.name)
@@ -361,4 +375,8 @@ func (s *server) closeSite() error {
 	}
 	s.background.Wait()
 	return err
+}
+
+func (s *server) hitsFailed(err error) {
+	s.log.Warn("hits of the redirect rules cannot be written down, and are kept for the next try", "error", err)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/seeother/seeother/internal/admin"
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/internal/gateway"
+	"github.com/seeother/seeother/internal/hits"
+	"github.com/seeother/seeother/internal/maintenance"
 	"github.com/seeother/seeother/internal/rollout"
 	"github.com/seeother/seeother/once"
 	"github.com/seeother/seeother/store"
@@ -26,9 +28,12 @@ type site struct {
 	store   store.Store
 	guard   *once.Guard
 	gateway *gateway.Gateway
+	rules   *rulebook
 	rollout *rollout.Rollout
 	events  *admin.Events
 	metrics *admin.Metrics
+
+	downtime *downtime
 }
 
 // newSite wires a gateway in front of upstream, on a store that stays the
@@ -46,23 +51,40 @@ func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st st
 	if s.guard, err = once.New(ctx, st, onceCfg); err != nil {
 		return nil, err
 	}
-	cfg := gatewayConfig(file, upstream)
-	cfg.Observe, cfg.Metrics, cfg.Log = everyone, s.metrics, log
-	if s.gateway, err = gateway.New(cfg, s.guard, nil); err != nil {
+	s.downtime = &downtime{}
+	if s.downtime.maintenance, err = maintenance.New(ctx, st, partition, log); err != nil {
 		return nil, errors.Join(err, s.guard.Close(ctx))
 	}
+	cfg := gatewayConfig(file, upstream)
+	cfg.Observe, cfg.Metrics, cfg.Log, cfg.Maintenance = everyone, s.metrics, log, s.downtime.window
+	if s.gateway, err = gateway.New(cfg, s.guard, nil); err != nil {
+		s.downtime.maintenance.Close()
+		return nil, errors.Join(err, s.guard.Close(ctx))
+	}
+	s.rules = newRulebook(log, s.gateway, s.metrics, hits.New(st, partition), int64(file.Once.Memory))
 	return s, nil
 }
 
 // load puts a configuration's routes and stages in force, those that must wait
 // for smoke requests excepted: rises says that there are some.
 func (s *site) load(ctx context.Context, file configfile.File) (rises bool, err error) {
+	detours, err := s.detours(file)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if err == nil {
+			detours()
+		}
+	}()
 	return s.rollout.Load(ctx, rollout.Config{
 		Partition: partition, ReportOnly: file.ReportOnly, Smoke: smokes(file), Wishes: wishes(file),
 		Target: rollout.Target{
-			Apply: func(stages rollout.Stages) error { return s.gateway.SetRoutes(routes(file, stages)) },
+			Apply: func(stages rollout.Stages) error {
+				return s.gateway.SetRoutes(routes(file, stages), stages[rulesPolicy])
+			},
 			Try: func(stages rollout.Stages) (http.Handler, error) {
-				return s.gateway.Candidate(routes(file, stages))
+				return s.gateway.Candidate(routes(file, stages), stages[rulesPolicy])
 			},
 		},
 	})
@@ -110,8 +132,9 @@ func (s *site) rise(ctx context.Context) {
 
 // close gives up what still runs, as uncertain. Stop serving first.
 func (s *site) close(ctx context.Context) error {
-	err := s.guard.Close(ctx)
+	err := errors.Join(s.rules.hits.Flush(ctx), s.guard.Close(ctx))
 	s.gateway.Close()
+	s.downtime.maintenance.Close()
 	return err
 }
 
@@ -119,8 +142,10 @@ func (s *site) close(ctx context.Context) error {
 func (s *site) adminHandler(cfg admin.Config) *admin.Handler {
 	cfg.Version, cfg.Log = version(), s.log
 	return admin.New(cfg, admin.Sources{
-		Once: onceSource{s.guard}, Rollout: rolloutSource{s.rollout}, Events: s.events, Metrics: s.metrics,
-		Ready: admin.Checks(admin.Probe{Name: "store", Run: s.store.Ready}, admin.Probe{Name: "upstream", Run: s.gateway.Ready}),
+		Once: onceSource{s.guard}, Rollout: rolloutSource{s.rollout}, Rules: s.rules, Events: s.events, Metrics: s.metrics,
+		Maintenance: maintenanceSource{s.downtime}, Healthy: s.healthy(),
+		Ready: admin.Checks(admin.Probe{Name: "store", Run: s.store.Ready}, s.upstreamProbe(),
+			admin.Probe{Name: "rules", Run: func(context.Context) error { return nil }, Detail: s.rules.detail}),
 	})
 }
 
@@ -169,6 +194,7 @@ func forAdmin(err error) error {
 		{store.ErrConflict, admin.ErrChanged},
 		{rollout.ErrNoPolicy, admin.ErrNoPolicy},
 		{rollout.ErrReportOnly, admin.ErrInvalid},
+		{maintenance.ErrOrder, admin.ErrInvalid},
 	} {
 		if errors.Is(err, pair.from) {
 			return &translated{err, pair.to}

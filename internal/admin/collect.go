@@ -49,6 +49,16 @@ func (m onceMetrics) Collect(out chan<- prometheus.Metric) {
 	gauge(m.memory, float64(stats.Memory))
 }
 
+// stateGauge is 1 while something holds and 0 while it does not.
+func stateGauge(name, help string, holds func() bool) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+		if holds() {
+			return 1
+		}
+		return 0
+	})
+}
+
 // checkMetrics reports the checks of readiness: 1 is ready.
 type checkMetrics struct {
 	checks func(context.Context) []Check
@@ -82,6 +92,12 @@ func (h *Handler) newMetricsHandler() http.Handler {
 	own.MustRegister(build, newCheckMetrics(h.health.checks))
 	if h.src.Once != nil {
 		own.MustRegister(newOnceMetrics(h.src.Once))
+	}
+	if h.src.Maintenance != nil {
+		own.MustRegister(stateGauge("seeother_maintenance_active", "1 while the site is down on purpose.", h.src.Maintenance.Active))
+	}
+	if h.src.Healthy != nil {
+		own.MustRegister(stateGauge("seeother_upstream_healthy", "1 when the app passes its health checks, 0 when it is unhealthy.", h.src.Healthy))
 	}
 	all := prometheus.Gatherers{own}
 	if h.src.Metrics != nil {

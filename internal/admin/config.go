@@ -38,11 +38,15 @@ func (c Config) withDefaults() Config {
 // Sources are what the admin handler shows and changes. Each may be left out:
 // then its part of the page and of the API says that there is none.
 type Sources struct {
-	Once    Once
-	Rollout Rollout
+	Once        Once
+	Rollout     Rollout
+	Maintenance Maintenance
+	// Healthy says whether the app passes its health checks; nil: nobody checks.
+	Healthy func() bool
 	// Ready runs the checks that /readyz reports; see Checks. It must honour
 	// the context.
 	Ready   func(context.Context) []Check
+	Rules   Rules
 	Events  *Events
 	Metrics *Metrics
 }

@@ -52,8 +52,8 @@ func sources(t *testing.T, folder string) []*ast.File {
 // statusOf is the number of http.StatusX, as it stands in the source.
 var statusOf = map[string]int{
 	"StatusBadRequest": http.StatusBadRequest, "StatusUnauthorized": http.StatusUnauthorized, "StatusForbidden": http.StatusForbidden,
-	"StatusNotFound": http.StatusNotFound, "StatusMethodNotAllowed": http.StatusMethodNotAllowed, "StatusRequestTimeout": http.StatusRequestTimeout,
-	"StatusConflict": http.StatusConflict, "StatusRequestEntityTooLarge": http.StatusRequestEntityTooLarge,
+	"StatusNotFound": http.StatusNotFound, "StatusGone": http.StatusGone, "StatusMethodNotAllowed": http.StatusMethodNotAllowed, "StatusRequestTimeout": http.StatusRequestTimeout,
+	"StatusConflict": http.StatusConflict, "StatusTooEarly": http.StatusTooEarly, "StatusRequestEntityTooLarge": http.StatusRequestEntityTooLarge,
 	"StatusUnsupportedMediaType": http.StatusUnsupportedMediaType, "StatusUnprocessableEntity": http.StatusUnprocessableEntity,
 	"StatusTooManyRequests": http.StatusTooManyRequests, "StatusInternalServerError": http.StatusInternalServerError,
 	"StatusNotImplemented": http.StatusNotImplemented, "StatusBadGateway": http.StatusBadGateway,

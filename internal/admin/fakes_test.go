@@ -141,6 +141,8 @@ type world struct {
 	events  *Events
 	metrics *Metrics
 
+	maintenance maintenanceFake
+
 	mu     sync.Mutex
 	broken error // of the check "upstream"
 }
@@ -163,8 +165,8 @@ func start(t *testing.T, cfg Config) *world {
 	w := &world{once: newRecords(), rollout: newRollout(), events: NewEvents(0), metrics: NewMetrics()}
 	cfg.Version = "1.2.3"
 	w.serve(t, cfg, Sources{
-		Once: w.once, Rollout: w.rollout, Events: w.events, Metrics: w.metrics,
-		Ready: Checks(Probe{"store", func(context.Context) error { return nil }}, Probe{"upstream", w.upstream}),
+		Once: w.once, Rollout: w.rollout, Events: w.events, Metrics: w.metrics, Maintenance: &w.maintenance, Healthy: func() bool { return true },
+		Ready: Checks(Probe{Name: "store", Run: func(context.Context) error { return nil }}, Probe{Name: "upstream", Run: w.upstream}),
 	})
 	return w
 }

@@ -17,12 +17,16 @@ type Check struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`
 	Error string `json:"error,omitempty"`
+	// Detail is what somebody should look at, although the check passes.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Probe is one thing to check: Run returns nil when it is ready.
 type Probe struct {
 	Name string
 	Run  func(context.Context) error
+	// Detail, asked after Run, is for Check.Detail. It may be nil.
+	Detail func() string
 }
 
 // Checks returns a function for Sources.Ready that runs all probes at one
@@ -38,6 +42,9 @@ func Checks(probes ...Probe) func(context.Context) []Check {
 				out[i] = Check{Name: p.Name, OK: true}
 				if err := p.Run(ctx); err != nil {
 					out[i].OK, out[i].Error = false, err.Error()
+				}
+				if p.Detail != nil {
+					out[i].Detail = p.Detail()
 				}
 			})
 		}
@@ -101,7 +108,7 @@ func (h *Handler) ready(w http.ResponseWriter, r *http.Request) error {
 	if h.access.check(r) != nil {
 		checks := make([]Check, len(out.Checks))
 		for i, c := range out.Checks {
-			checks[i] = Check{Name: c.Name, OK: c.OK}
+			checks[i] = Check{Name: c.Name, OK: c.OK} // nor Detail
 		}
 		out.Checks = checks
 	}

@@ -82,7 +82,7 @@ func TestChecksRunAtOneTimeAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		begin := time.Now()
-		got := Checks(Probe{"a", hang}, Probe{"b", hang}, Probe{"c", func(context.Context) error { return nil }})(t.Context())
+		got := Checks(Probe{Name: "a", Run: hang}, Probe{Name: "b", Run: hang}, Probe{Name: "c", Run: func(context.Context) error { return nil }})(t.Context())
 		if took := time.Since(begin); took != checkTimeout {
 			t.Errorf("took %v, want %v", took, checkTimeout)
 		}
@@ -116,7 +116,7 @@ func TestChecksRunOnceASecondHoweverManyAsk(t *testing.T) {
 }
 
 func TestAClientThatGoesAwayDoesNotSpoilTheChecks(t *testing.T) {
-	h := health{run: Checks(Probe{"store", func(ctx context.Context) error { return ctx.Err() }})}
+	h := health{run: Checks(Probe{Name: "store", Run: func(ctx context.Context) error { return ctx.Err() }})}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if got := h.checks(gone); !got[0].OK {

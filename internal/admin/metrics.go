@@ -47,6 +47,11 @@ type Metrics struct {
 	upstreamSeconds prometheus.Histogram
 	upstreamFailed  [len(upstreamErrors)]prometheus.Counter
 
+	rules       prometheus.Gauge
+	rulesLoaded prometheus.Gauge
+	rulesStale  prometheus.Gauge
+	rulesReads  *prometheus.CounterVec
+
 	decisions *prometheus.CounterVec
 	mu        sync.RWMutex
 	kinds     map[kind]prometheus.Counter // guarded by mu; at most maxDecisionSeries, and a few named "other"
@@ -88,6 +93,7 @@ func NewMetrics() *Metrics {
 		Name: "seeother_decisions_total",
 		Help: "What policies did, or (applied false) would have done.",
 	}, []string{"policy", "action", "stage", "applied"})
+	m.newRules()
 	m.registry.MustRegister(
 		m.requests, durations, m.inFlight, m.upstreamSeconds, upstreamFailed, m.decisions,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -99,6 +105,42 @@ func NewMetrics() *Metrics {
 		m.upstreamFailed[i] = upstreamFailed.WithLabelValues(name)
 	}
 	return m
+}
+
+func (m *Metrics) newRules() {
+	m.rules = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "seeother_rules", Help: "Redirect rules in force.",
+	})
+	m.rulesLoaded = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "seeother_rules_loaded_timestamp_seconds", Help: "When the redirect rules in force were read; 0 where there are none.",
+	})
+	m.rulesStale = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "seeother_rules_stale", Help: "1 when the files of the rules changed and were refused, so that older rules are in force.",
+	})
+	m.rulesReads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "seeother_rules_reload_total", Help: "How often the redirect rules were read, the start included, by whether they are good.",
+	}, []string{"result"})
+	for _, result := range []string{"ok", "refused"} {
+		m.rulesReads.WithLabelValues(result)
+	}
+	m.registry.MustRegister(m.rules, m.rulesLoaded, m.rulesStale, m.rulesReads)
+}
+
+// RulesLoaded says that so many rules are in force.
+func (m *Metrics) RulesLoaded(rules int, at time.Time) {
+	m.rules.Set(float64(rules))
+	m.rulesLoaded.Set(0)
+	if !at.IsZero() {
+		m.rulesLoaded.Set(float64(at.UnixMilli()) / 1000)
+	}
+	m.rulesStale.Set(0)
+	m.rulesReads.WithLabelValues("ok").Inc()
+}
+
+// RulesRefused says that rules were read and are not in force.
+func (m *Metrics) RulesRefused() {
+	m.rulesStale.Set(1)
+	m.rulesReads.WithLabelValues("refused").Inc()
 }
 
 // RequestStarted counts a request in. Each call wants one RequestDone.

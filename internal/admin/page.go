@@ -35,6 +35,7 @@ type pageData struct {
 	ListError string
 	Resolved  string
 	NoEvents  bool
+	Rules     *RulesSummary
 }
 
 func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
@@ -44,6 +45,10 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) error {
 	}
 	if how := r.URL.Query().Get("resolved"); how == once.StateCompleted || how == once.StateReleased {
 		data.Resolved = how
+	}
+	if h.src.Rules != nil {
+		rules := h.src.Rules.Summary()
+		data.Rules = &rules
 	}
 	h.addUncertain(r, &data)
 	var body bytes.Buffer

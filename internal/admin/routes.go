@@ -1,6 +1,9 @@
 package admin
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // route is one method of one path: how it is served, and how /openapi.json
 // describes it. There is no other table of routes.
@@ -12,7 +15,7 @@ type route struct {
 }
 
 func (h *Handler) routes() []route {
-	return append(h.pages(), []route{
+	return append(slices.Concat(h.pages(), h.ruleRoutes(), h.maintenanceRoutes()), []route{
 		{
 			method: "GET", path: "/healthz", open: true, handle: h.alive,
 			doc: operation{id: "alive", tag: "health", summary: "The process answers.", answers: answers{200: {"It is alive.", mediaJSON, "Alive"}}},

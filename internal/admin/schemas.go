@@ -34,11 +34,14 @@ func object(members map[string]schema, required ...string) schema {
 // schemas are the values that go in and out, by name. A test holds answers of
 // a real server against them.
 func schemas() map[string]schema {
-	return map[string]schema{
+	out := ruleSchemas()
+	maps.Copy(out, maintenanceSchemas())
+	maps.Copy(out, map[string]schema{
 		"Any":   {"type": "object"},
 		"Alive": object(map[string]schema{"alive": boolean()}, "alive"),
 		"Check": object(map[string]schema{
 			"name": text(), "ok": boolean(), "error": about(text(), "Why not; only with access."),
+			"detail": about(text(), "What should be looked at although it is ready; only with access."),
 		}, "name", "ok"),
 		"Readiness": object(map[string]schema{
 			"ready": boolean(), "stopping": boolean(), "checks": list(ref("Check")),
@@ -89,7 +92,8 @@ func schemas() map[string]schema {
 		"SmokeFailure": object(map[string]schema{
 			"name": text(), "method": text(), "path": text(), "want": text(), "got": text(),
 		}, "name", "method", "path", "want", "got"),
-	}
+	})
+	return out
 }
 
 var problemRequired = []string{"type", "title", "status"}

@@ -43,31 +43,38 @@ var rules = map[string]rule{
 	"store/internal/contract": {ours: with(leaves, "store")},
 	"store/internal/wake":     {ours: with(leaves, "store")},
 
+	"rule":          {ours: []string{"."}},
+	"rule/importer": {ours: []string{".", "rule"}, others: []string{"github.com/pelletier/go-toml"}},
+
 	"once": {ours: with(leaves, ".", "store"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/sync"}},
 
-	"rule": {ours: []string{"."}},
-
 	"internal/gateway": {
-		ours:   with(leaves, ".", "once"),
+		ours:   with(leaves, ".", "once", "rule"),
 		others: []string{"golang.org/x/net", "golang.org/x/sync"},
 	},
-	"internal/rollout":    {ours: with(leaves, ".", "store")},
-	"internal/configfile": {ours: []string{"."}, others: []string{"github.com/goccy/go-yaml", "github.com/invopop/jsonschema"}},
-	"internal/admin":      {ours: with(leaves, ".", "once"), others: []string{"github.com/prometheus/client_golang"}},
-	"internal/demo":       {ours: with(leaves, ".")},
+	"internal/maintenance": {ours: with(leaves, "store")},
+	"internal/rollout":     {ours: with(leaves, ".", "store")},
+	"internal/rulefiles":   {ours: with(leaves, ".", "rule")},
+	"internal/hits":        {ours: with(leaves, ".", "rule", "store")},
+	"internal/configfile":  {ours: []string{".", "rule"}, others: []string{"github.com/goccy/go-yaml", "github.com/invopop/jsonschema"}},
+	"internal/admin":       {ours: with(leaves, ".", "once"), others: []string{"github.com/prometheus/client_golang"}},
+	"internal/demo":        {ours: with(leaves, ".")},
 
 	"cmd/seeother": {
-		ours: with(leaves, ".", "once", "store", "store/open", "internal/admin", "internal/configfile",
-			"internal/demo", "internal/gateway", "internal/rollout"),
+		ours: with(leaves, ".", "once", "rule", "rule/importer", "store", "store/open", "internal/admin", "internal/configfile",
+			"internal/demo", "internal/gateway", "internal/hits", "internal/maintenance", "internal/rollout", "internal/rulefiles"),
 		others: []string{"github.com/spf13/cobra", "github.com/lmittmann/tint"},
 	},
 
-	"bench/proxy": {},
+	"bench/internal/rig": {},
+	"bench/ruleset":      {},
+	"bench/proxy":        {ours: []string{"bench/internal/rig"}},
+	"bench/rules":        {ours: []string{"bench/internal/rig", "bench/ruleset"}},
 }
 
 // Test files may import what their package may, and these.
 var testsMayImport = rule{
-	ours: with(leaves, append([]string{".", "store", "store/storetest"}, stores...)...),
+	ours: with(leaves, append([]string{".", "store", "store/storetest", "bench/ruleset"}, stores...)...),
 	others: []string{
 		"github.com/chromedp", "github.com/coder/websocket", "github.com/rogpeppe/go-internal",
 		"golang.org/x", "pgregory.net/rapid",

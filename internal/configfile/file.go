@@ -39,8 +39,22 @@ type File struct {
 	ReportOnly bool `yaml:"report_only"`
 	// Answer 303 where the app answered a submission with 302. The default for all routes.
 	SeeOther SeeOther `yaml:"see_other"`
+	// The one address of the site: https, the host, slashes at the end.
+	Canonical Canonical `yaml:"canonical"`
+	// Redirect rules. They are asked before anything else, and come into force when the file is saved.
+	Rules []Rule `yaml:"rules"`
+	// Which of `rules` wins: the most specific one, or the first in the file.
+	RulesMode string `yaml:"rules_mode" jsonschema:"enum=specific,enum=file-order"`
+	// Files of further rules, and patterns such as `rules/*.csv`: `_redirects`, CSV, JSON Lines or YAML, by their names. A path is seen from the folder of this file. They are read again when they change.
+	RuleFiles []string `yaml:"rule_files"`
+	// How far all rules together are rolled out: `off`, `report`, `canary N%` or `enforce`. A rule with a lower stage of its own keeps that.
+	RulesStage seeother.Stage `yaml:"rules_stage"`
 	// Run a submission at most once. The default for all routes, and what holds for all of them together.
 	Once Once `yaml:"once"`
+	// What becomes of requests while the site is down on purpose; see `seeother maintenance`.
+	Maintenance Maintenance `yaml:"maintenance"`
+	// What becomes of requests while the app fails its health checks.
+	Failover Failover `yaml:"failover"`
 	// Requests that must be answered as expected before a stage may rise.
 	Smoke []Smoke `yaml:"smoke"`
 	// Parts of the site that are treated differently. The first that matches counts; what none matches has the defaults above.
@@ -71,6 +85,8 @@ type Upstream struct {
 	IdleTimeout Duration `yaml:"idle_timeout"`
 	// How many unused connections to the app are kept.
 	MaxIdle int `yaml:"max_idle" jsonschema:"minimum=0,maximum=65536"`
+	// How the app is looked at while nobody asks.
+	Health HealthCheck `yaml:"health"`
 }
 
 // Address is where the app is, in the form of a URL.
@@ -268,6 +284,7 @@ func Default() File {
 			AnswerTimeout:   seconds(300),
 			IdleTimeout:     seconds(90),
 			MaxIdle:         512,
+			Health:          defaultHealthCheck(),
 		},
 		Log: Log{Format: "text", Level: "info"},
 		Limits: Limits{
@@ -278,6 +295,9 @@ func Default() File {
 			IdleTimeout:       seconds(120),
 			DrainTimeout:      seconds(30),
 		},
+		Canonical:   Canonical{Slash: "keep"},
+		RulesMode:   "specific",
+		Maintenance: defaultMaintenance(),
 		Once: Once{
 			OncePolicy: OncePolicy{
 				Methods:     []string{"POST", "PATCH"},

@@ -44,11 +44,10 @@ func Load(path string) (File, error) {
 // Parse reads a configuration file. name is what errors call it. What is wrong
 // is told all at once, as Errors.
 func Parse(name string, data []byte) (File, error) {
-	p := &parse{name: name}
-	file := p.file(data)
-	if len(p.errs) > 0 {
-		slices.SortStableFunc(p.errs, func(a, b *Error) int { return a.Line - b.Line })
-		return File{}, p.errs
+	p := &parse{name: name, most: MaxBytes}
+	file, err := p.file(data)
+	if err != nil {
+		return File{}, err
 	}
 	return file, nil
 }
@@ -56,6 +55,7 @@ func Parse(name string, data []byte) (File, error) {
 // parse is one reading of one file.
 type parse struct {
 	name  string
+	most  Size // bytes that the file may have
 	lines []string
 	errs  Errors
 }
@@ -71,24 +71,46 @@ func (p *parse) fail(at place, reason, hint string) {
 	p.errs = append(p.errs, e)
 }
 
-func (p *parse) file(data []byte) File {
+func (p *parse) file(data []byte) (File, error) {
 	file := Default()
+	d := &decoder{file: &file, places: make(map[string]place), fail: p.fail}
+	if root := p.root(data); root != nil {
+		d.value(root, reflect.ValueOf(&file).Elem(), "", "")
+	}
+	var problems []problem
+	if len(p.errs) == 0 { // what is half read would only lead to misleading complaints
+		problems = file.problems()
+	}
+	if err := p.finish(d, problems); err != nil {
+		return file, err
+	}
+	p.place(file.Rules, d)
+	return file, nil
+}
+
+// root is the file's syntax tree; nil where it is empty or cannot be read.
+func (p *parse) root(data []byte) ast.Node {
 	text, ok := p.text(data)
 	if !ok {
-		return file
+		return nil
 	}
 	root, ok := p.tree(text)
-	if !ok || root == nil {
-		return file
+	if !ok {
+		return nil
 	}
-	d := &decoder{file: &file, places: make(map[string]place), fail: p.fail}
-	d.value(root, reflect.ValueOf(&file).Elem(), "", "")
-	if len(p.errs) == 0 { // what is half read would only lead to misleading complaints
-		for _, problem := range file.problems() {
-			p.fail(d.find(problem.path), problem.Error(), problem.hint)
-		}
+	return root
+}
+
+// finish returns everything that is wrong, in the order of the lines.
+func (p *parse) finish(d *decoder, problems []problem) error {
+	for _, problem := range problems {
+		p.fail(d.find(problem.path), problem.Error(), problem.hint)
 	}
-	return file
+	if len(p.errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(p.errs, func(a, b *Error) int { return a.Line - b.Line })
+	return p.errs
 }
 
 // find returns where the value of path is, or the nearest that is around it.
@@ -104,8 +126,8 @@ func (d *decoder) find(path string) place {
 
 // text makes lines of the bytes, and refuses what is no text.
 func (p *parse) text(data []byte) (string, bool) {
-	if len(data) > MaxBytes {
-		p.fail(place{}, fmt.Sprintf("the file is larger than %s", Size(MaxBytes)), "is it the right file?")
+	if Size(len(data)) > p.most {
+		p.fail(place{}, fmt.Sprintf("the file is larger than %s", p.most), "is it the right file?")
 		return "", false
 	}
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {

@@ -126,6 +126,8 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 		return text("", "10.0.0.0/8", "fd00::/8", "127.0.0.1")
 	case reflect.TypeFor[Address]():
 		return withNumber(text("", "5000", "localhost:5000", "https://app.internal"))
+	case reflect.TypeFor[Time]():
+		return text(`^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt].+)?$`, "2026-03-01", "2026-03-01T08:00:00+01:00")
 	case reflect.TypeFor[seeother.Stage]():
 		return text("^(off|report|enforce|canary [1-9][0-9]?%?)$", "off", "report", "canary 10%", "enforce")
 	}
@@ -179,7 +181,7 @@ func addDefaults(s *jsonschema.Schema, v reflect.Value) {
 }
 
 func isNested(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != reflect.TypeFor[seeother.Stage]()
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[seeother.Stage]() && t != reflect.TypeFor[Time]()
 }
 
 func plain(v reflect.Value) any {
@@ -226,6 +228,10 @@ func writeNested(b *strings.Builder, comments map[string]string, t reflect.Type,
 		writeKeys(b, comments, reflect.ValueOf(defaults.newSmoke()), path+"[].")
 	case t == reflect.TypeFor[[]Route]():
 		writeKeys(b, comments, reflect.ValueOf(defaults.newRoute()), path+"[].")
+	case t == reflect.TypeFor[[]Rule]():
+		writeKeys(b, comments, reflect.ValueOf(Rule{}), path+"[].")
+	case t == reflect.TypeFor[[]Condition]():
+		writeKeys(b, comments, reflect.ValueOf(Condition{}), path+"[].")
 	case strings.HasPrefix(path, "routes[]") && isNested(t): // the same keys as above
 	case isNested(t):
 		writeKeys(b, comments, value, path+".")
@@ -246,6 +252,8 @@ func kindOf(field reflect.StructField) string {
 		return "duration"
 	case reflect.TypeFor[Size]():
 		return "size"
+	case reflect.TypeFor[Time]():
+		return "date or time"
 	case reflect.TypeFor[seeother.Stage]():
 		return "stage"
 	case reflect.TypeFor[Upstream]():
@@ -281,7 +289,8 @@ func kindOf(field reflect.StructField) string {
 
 func defaultOf(v reflect.Value, prefix string) string {
 	switch {
-	case strings.HasPrefix(prefix, "routes[]") && v.Kind() != reflect.Bool && v.Type() != reflect.TypeFor[Size](),
+	case strings.HasPrefix(prefix, "rules[]") && v.Kind() != reflect.Bool,
+		strings.HasPrefix(prefix, "routes[]") && v.Kind() != reflect.Bool && v.Type() != reflect.TypeFor[Size](),
 		isNested(v.Type()), v.Kind() == reflect.Map, v.Kind() == reflect.Slice && v.Len() == 0, v.Kind() == reflect.String && v.Len() == 0:
 		return ""
 	case strings.HasPrefix(prefix, "routes[]") && v.Type() == reflect.TypeFor[Size]():

@@ -6,10 +6,13 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seeother/seeother/rule"
 )
 
 // problem is a value that can be read and makes no sense.
@@ -46,8 +49,14 @@ func (f File) problems() []problem {
 	f.checkListeners(&r)
 	f.checkLimits(&r)
 	f.Once.check(&r)
+	f.Maintenance.check(&r)
+	f.Failover.check(&r)
+	f.Upstream.Health.check(&r)
 	f.checkSmoke(&r)
 	f.checkRoutes(&r)
+	checkRules(&r, f.Rules)
+	f.checkRuleFiles(&r)
+	f.Canonical.check(&r)
 	return r
 }
 
@@ -184,9 +193,7 @@ func (f File) checkSmoke(r *report) {
 		path := fmt.Sprintf("smoke[%d]", i)
 		checkName(r, path, s.Name, names)
 		checkToken(r, path+".method", s.Method)
-		if _, err := url.ParseRequestURI(s.Path); err != nil || !strings.HasPrefix(s.Path, "/") {
-			r.add(path+".path", `write it as it stands in a request, such as "/health"`, "%q is not a path", clip(s.Path))
-		}
+		checkTarget(r, path+".path", s.Path)
 		for name, value := range s.Headers {
 			if !isToken(name) || strings.ContainsAny(value, "\r\n\x00") {
 				r.add(path+".headers", "", "%q is not a header field", clip(name))
@@ -195,6 +202,13 @@ func (f File) checkSmoke(r *report) {
 				r.add(path+".headers", "leave the key out", "%q makes the request run once: from then on its answer comes from the record, and shows nothing", clip(name))
 			}
 		}
+	}
+}
+
+// checkTarget wants a path, maybe with a query.
+func checkTarget(r *report, path, target string) {
+	if _, err := url.ParseRequestURI(target); err != nil || !strings.HasPrefix(target, "/") || strings.Contains(target, "#") {
+		r.add(path, `write it as it stands in a request, such as "/health"`, "%q is not a path", clip(target))
 	}
 }
 
@@ -264,4 +278,33 @@ func checkToken(r *report, path, text string) {
 
 func isToken(text string) bool {
 	return text != "" && len(text) <= 128 && strings.Trim(text, letters+"0123456789!#$%&'*+-.^_`|~") == ""
+}
+
+func (f File) checkRuleFiles(r *report) {
+	for i, name := range f.RuleFiles {
+		if _, err := filepath.Match(name, ""); err != nil || name == "" {
+			r.add(fmt.Sprintf("rule_files[%d]", i), `write a path, or a pattern such as "rules/*.csv"`, "%q is not a path", clip(name))
+		}
+	}
+}
+
+func (c Canonical) check(r *report) {
+	for _, err := range parts(c.Model().Validate()) {
+		if field, ok := errors.AsType[*rule.FieldError](err); ok {
+			r.add("canonical."+field.Field, `write origin as "https://www.example.com", and hosts as "example.com"`, "%v", field.Err)
+		}
+	}
+	c.HSTS.check(r)
+}
+
+// year is the least that the lists in browsers want (hstspreload.org).
+const year = Duration(365 * 24 * time.Hour)
+
+func (h HSTS) check(r *report) {
+	switch {
+	case h.MaxAge == 0 && (h.IncludeSubdomains || h.Preload):
+		r.add("canonical.hsts", `add "max_age: 365d"`, "there is no max_age, and so no header")
+	case h.Preload && (h.MaxAge < year || !h.IncludeSubdomains):
+		r.add("canonical.hsts.preload", "", "want max_age of 365d or more, and include_subdomains")
+	}
 }

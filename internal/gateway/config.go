@@ -24,6 +24,12 @@ type Config struct {
 	Timeouts Timeouts
 	Limits   Limits
 
+	Health   *HealthCheck // of the app; nil: none, unless Failover names a sister
+	Failover Failover
+	// Maintenance says whether the site is down on purpose now; false: it is
+	// not. It is asked for every request, and must not block. Nil: never.
+	Maintenance func() (Window, bool)
+
 	ServerTiming bool              // every route shows in Server-Timing what was changed
 	Observe      seeother.Observer // told of every Decision of see-other; a guard has its own
 	Metrics      Metrics           // may be nil
@@ -76,6 +82,14 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("upstream %q: host is missing", u.Redacted()))
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		errs = append(errs, fmt.Errorf("upstream %q: want no user, query or fragment", u.Redacted()))
+	}
+	if c.Health != nil {
+		errs = append(errs, c.Health.validate())
+	}
+	if c.Failover.Sister.Origin != "" {
+		if err := c.Failover.Sister.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("sister: %w", err))
+		}
 	}
 	for _, l := range []struct {
 		name  string

@@ -46,6 +46,10 @@ var (
 		http.StatusBadGateway, "upstream-unreachable", "The app cannot be reached",
 		"The gateway works, but the app behind it takes no connections. The request did not reach it.", "connect",
 	}
+	appDown = failure{
+		http.StatusBadGateway, "upstream-unhealthy", "The app is down",
+		"The gateway works, but the app behind it fails its health checks. The request did not reach it.", "",
+	}
 	tooSlow = failure{
 		http.StatusGatewayTimeout, "upstream-timeout", "The app did not answer in time",
 		"The request reached the app. Whether the app carried it out is not known.", "timeout",
@@ -75,6 +79,8 @@ func explain(err error, gone bool) failure {
 		return clientGone
 	case errors.As(err, &body):
 		return bodyBroken
+	case errors.Is(err, errUnhealthy):
+		return appDown
 	case errors.As(err, &unsent), errors.As(err, &op) && op.Op == "dial", isHandshake(err):
 		return noConnection
 	case isTimeout(err):
@@ -146,9 +152,15 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.WriteHeader(f.status)
 		return
 	}
+	if f == noConnection {
+		g.health.suspect()
+	}
 	g.cfg.Log.WarnContext(r.Context(), "no answer from the app",
 		"problem", f.kind, "status", f.status, "method", r.Method, "path", r.URL.EscapedPath(), "error", reason(err))
 	p := f.details()
+	if f == appDown {
+		p = g.downDetails()
+	}
 	if attempt := once.AttemptFrom(r.Context()); attempt != nil {
 		p.Extra = map[string]any{"record": attempt.Record()}
 	}

@@ -2,10 +2,11 @@
 // a listener's settings, a reverse proxy, and the chain that a request goes
 // through:
 //
-//	trust -> route -> once -> see-other -> proxy -> app
+//	trust -> maintenance -> rules -> route -> failover -> once -> see-other -> proxy -> app
 //
-// Trust says who the client is, the route which policies count. Once stands
-// outside see-other, so that a stored answer is already mended.
+// Trust says who the client is and under which scheme and host it knows the
+// site; rules redirect; the route says which policies count. Once stands outside
+// see-other, so that a stored answer is already mended.
 package gateway
 
 import (
@@ -13,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"slices"
@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/internal/problem"
 	"github.com/seeother/seeother/once"
 )
@@ -38,6 +39,13 @@ type Gateway struct {
 	guard    *once.Guard
 	upstream *upstream
 	chain    atomic.Pointer[chain]
+	rules    atomic.Pointer[Rules]
+
+	maintenance atomic.Pointer[maintenance]
+	reportOnly  atomic.Bool
+	look        func(context.Context) error // at the app
+	health      *health                     // nil: nobody looks while nobody asks
+	sister      *otherSite                  // nil: there is none
 
 	readyMu sync.Mutex // held while looking, so that one look serves all who ask
 	readyAt time.Time
@@ -51,16 +59,19 @@ func New(cfg Config, guard *once.Guard, routes []Route) (*Gateway, error) {
 	}
 	cfg = cfg.withDefaults()
 	g := &Gateway{cfg: cfg, guard: guard, upstream: newUpstream(cfg)}
-	if err := g.SetRoutes(routes); err != nil {
+	g.SetRules(Rules{})
+	if err := errors.Join(g.SetRoutes(routes, seeother.Enforce), g.SetMaintenance(Maintenance{})); err != nil {
 		return nil, err
 	}
+	g.watch()
 	return g, nil
 }
 
-// SetRoutes puts other routes in force, all at once. Requests that are under
-// way end with the ones that they began with. On an error nothing changes.
-func (g *Gateway) SetRoutes(routes []Route) error {
-	c, err := g.compile(routes)
+// SetRoutes puts other routes in force, and the stage of all rules together, all
+// at once. Requests that are under way end with the ones that they began with.
+// On an error nothing changes.
+func (g *Gateway) SetRoutes(routes []Route, rules seeother.Stage) error {
+	c, err := g.compile(routes, rules)
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
@@ -68,31 +79,40 @@ func (g *Gateway) SetRoutes(routes []Route) error {
 	return nil
 }
 
-// Candidate is the gateway as it would be with other routes, to be tried out
-// before SetRoutes. Its requests do reach the app and the guard.
-func (g *Gateway) Candidate(routes []Route) (http.Handler, error) {
-	c, err := g.compile(routes)
+// Candidate is the gateway as it would be with other routes and another stage of
+// the rules, to be tried out before SetRoutes. Its requests do reach the app and
+// the guard.
+func (g *Gateway) Candidate(routes []Route, rules seeother.Stage) (http.Handler, error) {
+	c, err := g.compile(routes, rules)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.serve(c, g.record(w), r)
+		g.serve(c, g.record(w, r), r)
 	}), nil
 }
 
 // ServeHTTP answers a client's request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rec := g.record(w)
+	rec := g.record(w, r)
 	if m := g.cfg.Metrics; m != nil {
 		begin := time.Now()
 		m.RequestStarted()
 		defer func() { m.RequestDone(r.Method, rec.status, time.Since(begin)) }()
 	}
-	g.serve(g.chain.Load(), rec, r)
+	rec.unread = r.ContentLength != 0
+	c := g.chain.Load()
+	if on := g.maintain(c, rec, r); on != nil {
+		g.serve(c, rec, on)
+	}
 }
 
-func (g *Gateway) record(w http.ResponseWriter) *recorder {
-	return &recorder{ResponseWriter: w, patience: g.cfg.Timeouts.ClientWrite}
+func (g *Gateway) record(w http.ResponseWriter, r *http.Request) *recorder {
+	rec := &recorder{ResponseWriter: w, patience: g.cfg.Timeouts.ClientWrite}
+	if hsts := g.rules.Load().HSTS; hsts != "" && g.cfg.Trust.Resolve(r).Scheme == "https" {
+		rec.hsts = hsts
+	}
+	return rec
 }
 
 func (g *Gateway) serve(c *chain, w *recorder, r *http.Request) {
@@ -103,19 +123,34 @@ func (g *Gateway) serve(c *chain, w *recorder, r *http.Request) {
 		})
 		return
 	}
+	if g.tooEarly(w, r) {
+		return
+	}
+	w.unread = r.ContentLength != 0
+	c.handler.ServeHTTP(w, r)
+}
+
+// route sends a request on that no rule has answered.
+func (g *Gateway) route(c *chain, w http.ResponseWriter, r *http.Request) {
 	link := c.match(r.Method, r.URL.Path)
+	if g.failOver(w, r, link) {
+		return
+	}
+	rec := recorderOf(w)
+	rec.unread = false
 	if r.ContentLength != 0 {
 		body, ok := g.takeBody(w, r, link.maxBody)
 		if !ok {
 			return
 		}
-		w.body = body
+		rec.body = body
 		defer body.end()
 	}
 	link.handler.ServeHTTP(w, r)
 }
 
-// Ready returns nil when the app takes connections, as of the last second.
+// Ready returns nil when the app takes connections (or passes its health check,
+// where one names a path), as of the last second.
 func (g *Gateway) Ready(ctx context.Context) error {
 	g.readyMu.Lock()
 	defer g.readyMu.Unlock()
@@ -125,28 +160,63 @@ func (g *Gateway) Ready(ctx context.Context) error {
 	// The answer is for others too: one who goes away must not spoil it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address(g.cfg.Upstream))
-	if err == nil {
-		err = conn.Close()
-	}
+	err := g.look(ctx)
 	g.readyAt, g.readyIs = time.Now(), err
 	return err
 }
 
-// Close closes the connections to the app that nobody uses. Shut the
-// http.Server down first: it waits for what is under way.
-func (g *Gateway) Close() { g.upstream.close() }
+// Health is what the health checks say.
+func (g *Gateway) Health() Health {
+	if g.health == nil {
+		return Health{Healthy: true}
+	}
+	return *g.health.now.Load()
+}
+
+// Sister is the origin that requests are sent to while the app is unhealthy;
+// empty: none.
+func (g *Gateway) Sister() string {
+	if g.sister == nil {
+		return ""
+	}
+	return g.sister.origin
+}
+
+// watch begins the health checks, where they are asked for.
+func (g *Gateway) watch() {
+	check := g.cfg.Health
+	if check == nil && g.cfg.Failover.Sister.Origin != "" {
+		check = &HealthCheck{}
+	}
+	if check == nil {
+		g.look = lookAt(g.cfg, HealthCheck{})
+		return
+	}
+	g.look = lookAt(g.cfg, *check)
+	g.sister = newOtherSite(g.cfg, g.cfg.Failover.Sister)
+	g.health = newHealth(check.withDefaults(), g.look, g.cfg.Log)
+	g.health.start()
+}
+
+// Close ends the health checks and closes the connections to the app that
+// nobody uses. Shut the http.Server down first: it waits for what is under way.
+func (g *Gateway) Close() {
+	g.health.close()
+	g.upstream.close()
+}
 
 // chain is a set of routes, ready for requests. It does not change.
 type chain struct {
-	links  []link
-	others link // what no route matches
+	handler http.Handler // the rules, and behind them the links
+	links   []link
+	others  link // what no route matches
 }
 
 type link struct {
 	pattern pattern
 	methods []string
 	maxBody int64
+	once    *once.Policy // nil: not guarded
 	handler http.Handler
 }
 
@@ -166,7 +236,7 @@ func (l *link) takes(method string) bool {
 	return len(l.methods) == 0 || slices.Contains(l.methods, method)
 }
 
-func (g *Gateway) compile(routes []Route) (*chain, error) {
+func (g *Gateway) compile(routes []Route, rules seeother.Stage) (*chain, error) {
 	var errs []error
 	c := &chain{links: make([]link, 0, len(routes))}
 	for i, route := range routes {
@@ -178,6 +248,7 @@ func (g *Gateway) compile(routes []Route) (*chain, error) {
 		c.links = append(c.links, l)
 	}
 	c.others = link{handler: g.proxy(false, false), maxBody: g.cfg.Limits.Body}
+	c.handler = g.redirects(rules, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.route(c, w, r) }))
 	return c, errors.Join(errs...)
 }
 
@@ -199,7 +270,9 @@ func (g *Gateway) link(route Route) (link, error) {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("once: %w", err))
 		default:
-			l.handler = g.guard.Handler(g.once(route), l.handler)
+			policy := g.once(route)
+			l.once = &policy
+			l.handler = g.guard.Handler(policy, l.handler)
 		}
 	}
 	return l, errors.Join(errs...)
@@ -209,7 +282,7 @@ func (g *Gateway) link(route Route) (link, error) {
 func (g *Gateway) proxy(guarded, reuse bool) http.Handler {
 	var transport http.RoundTripper = g.upstream
 	if guarded {
-		transport = &guardedUpstream{upstream: g.upstream, reuse: reuse, patience: g.cfg.Timeouts.Answer}
+		transport = &guardedUpstream{upstream: g.upstream, reuse: reuse, patience: g.cfg.Timeouts.Answer, down: g.isDown}
 	}
 	return &httputil.ReverseProxy{
 		Rewrite:      g.rewrite,

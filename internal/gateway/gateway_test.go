@@ -168,17 +168,17 @@ func TestRoutesChangeWhileRequestsRun(t *testing.T) {
 		})
 	}
 	for i := range 200 {
-		if err := s.gateway.SetRoutes([][]Route{report, {{}}}[i%2]); err != nil {
+		if err := s.gateway.SetRoutes([][]Route{report, {{}}}[i%2], seeother.Enforce); err != nil {
 			t.Error(err)
 		}
 	}
 	close(stop)
 	all.Wait()
-	if err := s.gateway.SetRoutes([]Route{{Path: "wrong"}}); err == nil {
+	if err := s.gateway.SetRoutes([]Route{{Path: "wrong"}}, seeother.Enforce); err == nil {
 		t.Error("a wrong route is in force")
 	}
 	equal(t, "status after a mistake", s.do("POST", "/", "").StatusCode, 303)
-	if err := s.gateway.SetRoutes(report); err != nil {
+	if err := s.gateway.SetRoutes(report, seeother.Enforce); err != nil {
 		t.Error(err)
 	}
 	equal(t, "status", s.do("POST", "/", "").StatusCode, 302)
@@ -195,7 +195,7 @@ func TestRequestKeepsItsRoutes(t *testing.T) {
 	status := make(chan int, 1)
 	go func() { status <- s.do("POST", "/", "").StatusCode }()
 	within(t, "the request", begun)
-	if err := s.gateway.SetRoutes(nil); err != nil {
+	if err := s.gateway.SetRoutes(nil, seeother.Enforce); err != nil {
 		t.Error(err)
 	}
 	close(finish)
@@ -204,7 +204,7 @@ func TestRequestKeepsItsRoutes(t *testing.T) {
 
 func TestCandidateDoesNotTouchTheLiveChain(t *testing.T) {
 	s := newSite(t, app(t, found), options{})
-	candidate, err := s.gateway.Candidate([]Route{{}})
+	candidate, err := s.gateway.Candidate([]Route{{}}, seeother.Enforce)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestCandidateDoesNotTouchTheLiveChain(t *testing.T) {
 	}
 	equal(t, "candidate", ask(candidate), 303)
 	equal(t, "live", s.do("POST", "/", "").StatusCode, 302)
-	if _, err := s.gateway.Candidate([]Route{{Path: "wrong"}}); err == nil {
+	if _, err := s.gateway.Candidate([]Route{{Path: "wrong"}}, seeother.Enforce); err == nil {
 		t.Error("a wrong route has a candidate")
 	}
 }
@@ -227,7 +227,7 @@ func TestCandidateSeesAnAnswerCutShort(t *testing.T) {
 		readRequest(in)
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
 	}))
-	candidate, err := s.gateway.Candidate(guardedRoute)
+	candidate, err := s.gateway.Candidate(guardedRoute, seeother.Enforce)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ type guardedUpstream struct {
 	*upstream
 	reuse    bool
 	patience time.Duration // between two pieces of an answer
+	down     func() bool   // the app is unhealthy: nothing is sent
 }
 
 // RoundTrip sends r. Requests that turn out not to be guarded (no key, another
@@ -35,6 +36,10 @@ func (g *guardedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	attempt := once.AttemptFrom(r.Context())
 	if attempt == nil {
 		return g.upstream.RoundTrip(r)
+	}
+	if g.down() {
+		attempt.NotApplied("the app fails its health checks, and no connection was opened")
+		return nil, &unsentError{errUnhealthy}
 	}
 	transport := g.own
 	if g.reuse {

@@ -327,3 +327,5 @@ var loopback = trust.Proxies{netip.MustParsePrefix("127.0.0.0/8")}
 func serve(t testing.TB, srv *http.Server) string {
 	return listen(t, func(ln net.Listener) { srv.Serve(ln) }).Addr().String()
 }
+
+func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }

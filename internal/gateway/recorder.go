@@ -16,6 +16,8 @@ const unwatched = 64 << 10
 type recorder struct {
 	http.ResponseWriter
 	body     *clientBody // nil: the request has none
+	unread   bool        // it has one, and nobody reads it
+	hsts     string      // Strict-Transport-Security; empty: what the app says
 	status   int
 	patience time.Duration // 0: without end
 	written  int64
@@ -37,6 +39,26 @@ func (w *recorder) begin(status int) {
 	h := w.Header()
 	if _, said := h["Content-Type"]; !said {
 		h["Content-Type"] = nil // or net/http guesses one that the app did not mean
+	}
+	if w.hsts != "" {
+		h["Strict-Transport-Security"] = []string{w.hsts}
+	}
+	if w.unread { // net/http reads the rest of it before it sends the answer
+		_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(drainTime)) // not supported: no deadline
+	}
+}
+
+// recorderOf is the recorder behind what the chain has put around it.
+func recorderOf(w http.ResponseWriter) *recorder {
+	for {
+		if rec, ok := w.(*recorder); ok {
+			return rec
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return &recorder{ResponseWriter: w}
+		}
+		w = u.Unwrap()
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seeother/seeother"
 )
 
 func TestPattern(t *testing.T) {
@@ -122,7 +124,7 @@ func TestRoutesThatAreWrongAreAllNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = g.SetRoutes([]Route{{Path: "x"}, {Name: "fine"}, {Name: "pay", Methods: []string{"PO ST", ""}}, {Name: "guard", Once: guardedRoute[0].Once}})
+	err = g.SetRoutes([]Route{{Path: "x"}, {Name: "fine"}, {Name: "pay", Methods: []string{"PO ST", ""}}, {Name: "guard", Once: guardedRoute[0].Once}}, seeother.Enforce)
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -3,6 +3,7 @@
 package problem
 
 import (
+	"cmp"
 	"encoding/json"
 	"html/template"
 	"maps"
@@ -24,19 +25,16 @@ type Details struct {
 	Status     int
 	Detail     string // this occurrence, and what to do next
 	RetryAfter time.Duration
-	Extra      map[string]any
+	// CacheControl says how long the answer may be kept; empty: "no-store".
+	CacheControl string
+	Extra        map[string]any
 }
 
 // Write answers r with the problem. It sets Content-Type, Cache-Control
-// (no-store) and Retry-After; other headers are the caller's.
+// and Retry-After; other headers are the caller's.
 func Write(w http.ResponseWriter, r *http.Request, p Details) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Del("Content-Length")
-	if p.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
-	}
+	p.stamp(h)
 	if IsNavigation(r) {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'")
@@ -60,6 +58,30 @@ func Write(w http.ResponseWriter, r *http.Request, p Details) {
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(body, '\n')) // the client is gone, if anything
+}
+
+// stamp sets what every answer to p has.
+func (p Details) stamp(h http.Header) {
+	h.Set("Cache-Control", cmp.Or(p.CacheControl, "no-store"))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Del("Content-Length")
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+}
+
+// pagePolicy lets a page use its own styles and the pictures in it, and nothing
+// else.
+const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+
+// WritePage answers as Write does, with an HTML page of the site's own.
+func WritePage(w http.ResponseWriter, p Details, page []byte) {
+	h := w.Header()
+	p.stamp(h)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", pagePolicy)
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(page) // the client is gone, if anything
 }
 
 // IsNavigation reports whether a person's browser is going to show the answer

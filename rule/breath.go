@@ -1,0 +1,31 @@
+package rule
+
+import "time"
+
+// breathEvery is how long a gentle goroutine works before it lets others run.
+const breathEvery = time.Millisecond
+
+// breather lets others run now and then while a goroutine works for long. Where
+// Go has one CPU, requests would otherwise wait until the scheduler interrupts
+// it, 10 ms and more. The zero value does nothing. It is for one goroutine.
+type breather struct {
+	gentle bool
+	calls  uint
+	last   time.Time
+}
+
+// breathe may be called for every rule. It sleeps for a moment, since
+// runtime.Gosched does not ask the network who waits as long as there is
+// anything else to run.
+func (b *breather) breathe() {
+	if !b.gentle {
+		return
+	}
+	if b.calls++; b.calls%32 != 0 {
+		return
+	}
+	if now := time.Now(); now.Sub(b.last) >= breathEvery {
+		time.Sleep(time.Microsecond)
+		b.last = time.Now()
+	}
+}
