@@ -2,8 +2,12 @@ package rule
 
 import "time"
 
-// breathEvery is how long a gentle goroutine works before it lets others run.
-const breathEvery = time.Millisecond
+// How long a gentle goroutine works before it lets others run, and how long it
+// sleeps then: longer than the scheduler takes to get from it to the network.
+const (
+	breathEvery = time.Millisecond
+	breath      = 50 * time.Microsecond
+)
 
 // breather lets others run now and then while a goroutine works for long. Where
 // Go has one CPU, requests would otherwise wait until the scheduler interrupts
@@ -25,7 +29,7 @@ func (b *breather) breathe() {
 		return
 	}
 	if now := time.Now(); now.Sub(b.last) >= breathEvery {
-		time.Sleep(time.Microsecond)
+		time.Sleep(breath)
 		b.last = time.Now()
 	}
 }

@@ -416,7 +416,7 @@ func (c *compiled) find(name string) (piece, bool) {
 	}
 	for _, p := range c.query {
 		if p.any && captureName(p.value) == name {
-			return piece{source: fromParameter, text: p.name}, true
+			return piece{source: fromParameter, text: p.name, captured: true}, true
 		}
 	}
 	for i, w := range c.when {

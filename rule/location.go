@@ -255,6 +255,9 @@ func (m *Match) pieceValue(a *attrs, p *piece) string {
 		return m.capture(a, p.index)
 	case fromParameter:
 		value, _ := m.raw(p.text)
+		if p.spaces {
+			value = strings.ReplaceAll(value, "+", "%20")
+		}
 		return value
 	case fromCondition:
 		w := &a.c.when[p.index]

@@ -155,6 +155,7 @@ func TestTargets(t *testing.T) {
 		{"only some", Rule{Path: "/a", Target: "/b", Only: []string{"y", "z"}}, "/a?x=2&y=3&z=4", "1 308 /b?y=3&z=4"},
 		{"to another origin", Rule{Path: "/a/*", Target: "https://b.example/{*}"}, "/a/x/y?q", "1 308 https://b.example/x/y?q"},
 		{"a parameter", Rule{Path: "/p", Query: map[string]string{"id": "{id}"}, Target: "/p/{id}", TargetQuery: QueryDrop}, "/p?id=a%2Fb", "1 308 /p/a%2Fb"},
+		{"a parameter's spaces", Rule{Path: "/p", Query: map[string]string{"q": "{q}"}, Target: "/p/{q}?q={q}"}, "/p?q=a+b", "1 308 /p/a%20b?q=a+b"},
 		{"an argument", Rule{Path: "/p", Target: "/p/{arg.id}?{query}"}, "/p?id=7", "1 308 /p/7?id=7"},
 		{"a path with two slashes is refused", Rule{Path: "/*", Target: "/{*}"}, "//evil.example", "1 refused"},
 		{"a backslash is refused", Rule{Path: "/r/*", Target: "/{*}"}, "/r/%5Cevil.example", "1 refused"},

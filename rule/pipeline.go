@@ -57,9 +57,13 @@ func (f *feed) flush() error {
 var errQuit = errors.New("the loader takes no more")
 
 // batches are the batches that nobody uses.
-func newBatches() chan *batch {
+func newBatches(gentle bool) chan *batch {
+	n := batchCount
+	if gentle {
+		n = 1 // so that the reader rests, too, while the loader takes a breath
+	}
 	free := make(chan *batch, batchCount)
-	for range batchCount {
+	for range n {
 		free <- &batch{}
 	}
 	return free
@@ -68,7 +72,7 @@ func newBatches() chan *batch {
 // read reads one file into the builder.
 func (l *loader) read(in io.Reader, s Source) {
 	if l.free == nil {
-		l.free = newBatches()
+		l.free = newBatches(l.builder.opts.Gentle)
 	}
 	full, quit := make(chan *batch, batchCount), make(chan struct{})
 	f := &feed{out: full, free: l.free, quit: quit, at: <-l.free}

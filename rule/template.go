@@ -34,13 +34,15 @@ var requestSources = map[string]source{
 
 // piece is text, or a value and how it is encoded.
 type piece struct {
-	text    string // fromText; the parameter's name
-	source  source
-	index   int // of the path's capture, or of the condition
-	group   int // of the condition's expression
-	enc     encoder
-	beyond  encoder // encHost: of what follows a slash, which is the path
-	inQuery bool
+	text     string // fromText; the parameter's name
+	source   source
+	index    int // of the path's capture, or of the condition
+	group    int // of the condition's expression
+	enc      encoder
+	beyond   encoder // encHost: of what follows a slash, which is the path
+	inQuery  bool
+	captured bool // by the rule's Query, and not {arg.NAME}
+	spaces   bool // a plus sign is a space: a parameter that was captured, and stands in a path
 }
 
 // template is a target, parsed once.
@@ -239,6 +241,7 @@ func placeholder(text string, r *Rule, names func(string) (piece, bool), where p
 		p.enc, p.beyond = encHost, p.enc
 	}
 	p.inQuery = where >= partQuery
+	p.spaces = p.source == fromParameter && p.captured && !hasMode && !p.inQuery
 	return p, nil
 }
 

@@ -23,6 +23,7 @@ type importFlags struct {
 	transfer
 
 	root    string
+	folder  string
 	host    string
 	origins []string
 }
@@ -67,6 +68,7 @@ Exit codes: 0 done, 1 something was dropped or changed, or the file cannot be re
 	f.add(verb, "jsonl")
 	flags := verb.Flags()
 	flags.StringVar(&f.root, "root", "", "`folder` in which files that FILE includes are looked for, by their whole path; without it, an include is listed as dropped")
+	flags.StringVar(&f.folder, "folder", "", "`path` on the site, such as /shop, of the folder that a .htaccess lies in; without it, what its RewriteBase says, or the root")
 	flags.StringVar(&f.host, "host", "", "`host` that the file is for, where it does not say so itself")
 	flags.StringArrayVar(&f.origins, "origin", nil, "`origin` such as https://www.example.com, to which a target may lead whose host comes from the request; repeatable")
 	_ = verb.MarkFlagDirname("root")
@@ -157,7 +159,7 @@ func (f *importFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer in.Close() //nolint:errcheck // it was only read
-	opts := importer.Options{Host: f.host, Origins: f.origins}
+	opts := importer.Options{Host: f.host, Origins: f.origins, Folder: f.folder}
 	if f.root != "" {
 		root, err := os.OpenRoot(f.root)
 		if err != nil {

@@ -23,16 +23,16 @@ func (x *nginxExec) pass(s *nginxState) {
 	if x.stopped() || x.count() {
 		return
 	}
-	r, err := x.rule(s, nil, queryOfReturn)
+	w, err := x.rule(s, nil, queryOfReturn)
 	if err == nil {
-		r.Intent = rule.Pass
-		err = r.Validate()
+		w.r.Intent = rule.Pass
+		err = w.r.Validate()
 	}
 	if err != nil {
 		x.note(Changed, "requests that nginx keeps here may be taken by a later rule: "+err.Error())
 		return
 	}
-	x.out.pass(r)
+	x.out.pass(w.r)
 }
 
 // leaf ends a way with a redirect, or 410.
@@ -40,14 +40,14 @@ func (x *nginxExec) leaf(s *nginxState, status int, target nginxPieces, mode ngi
 	if x.stopped() || x.count() {
 		return
 	}
-	r, err := x.redirect(s, status, target, mode)
+	w, err := x.redirect(s, status, target, mode)
 	if err != nil {
 		x.note(Dropped, err.Error())
 		x.pass(s)
 		return
 	}
-	x.out.redirect(r)
-	for _, reason := range s.reasons {
+	x.out.redirect(w.r)
+	for _, reason := range w.s.reasons {
 		x.note(Changed, reason)
 	}
 }
@@ -60,24 +60,24 @@ func (x *nginxExec) count() bool {
 	return x.stopped()
 }
 
-func (x *nginxExec) redirect(s *nginxState, status int, target nginxPieces, mode nginxQueryMode) (*rule.Rule, error) {
+func (x *nginxExec) redirect(s *nginxState, status int, target nginxPieces, mode nginxQueryMode) (*nginxWriter, error) {
 	if reason := target.unknown(); reason != "" {
 		return nil, errors.New(reason)
 	}
 	if status != 410 && len(target) == 0 {
 		return nil, errors.New("an empty target")
 	}
-	r, err := x.rule(s, target, mode)
+	w, err := x.rule(s, target, mode)
 	if err != nil {
 		return nil, err
 	}
-	r.Status, r.Missing = status, s.missing
-	return r, r.Validate()
+	w.r.Status, w.r.Missing = status, s.missing
+	return w, w.r.Validate()
 }
 
 // rule makes a rule of what is known of the requests. Its target is made too,
 // since it decides which expression the rule has as its own.
-func (x *nginxExec) rule(s *nginxState, target nginxPieces, mode nginxQueryMode) (*rule.Rule, error) {
+func (x *nginxExec) rule(s *nginxState, target nginxPieces, mode nginxQueryMode) (*nginxWriter, error) {
 	w := &nginxWriter{x: x, s: s, r: &rule.Rule{Scheme: s.scheme, Hosts: slices.Clone(s.hosts), Decoded: true}}
 	w.r.Pos = x.position(s)
 	target = w.splitPaths(w.addReaders(target))
@@ -97,7 +97,7 @@ func (x *nginxExec) rule(s *nginxState, target nginxPieces, mode nginxQueryMode)
 	if target != nil {
 		w.target(target, mode)
 	}
-	return w.r, nil
+	return w, nil
 }
 
 // position is where a rule was written: in the map that it comes from, if there

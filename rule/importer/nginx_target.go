@@ -16,6 +16,9 @@ func (w *nginxWriter) target(v nginxPieces, mode nginxQueryMode) {
 	query := nginxInPath
 	for i, p := range v {
 		if i == len(v)-1 && i > 0 && (p.source == nginxAndQuery || query == nginxInPath && p.source == nginxQueryMark) {
+			if mode == queryOfRewrite {
+				w.s = w.s.because("nginx adds the query twice: here it comes once")
+			}
 			mode = queryOfRewrite
 			break
 		}

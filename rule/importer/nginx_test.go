@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -240,6 +241,9 @@ func TestNginxNotes(t *testing.T) {
 		{"another port", "server { listen 80; return 301 /a; }\nserver { listen 8080; return 301 /b; }", "2 dropped port 8080"},
 		{"a host of another alphabet", "server { server_name bücher.example; return 301 /a; }", "1 dropped xn--"},
 		{"a port in a comparison", "if ($http_host = a.example) { return 301 /a; }", "1 changed without its port"},
+		{"a query that would come twice", "rewrite ^/a$ https://b.example$request_uri permanent;", "1 changed twice"},
+		{"a host with its port in a target", "server { listen 80; server_name a.example b.example; return 301 https://$http_host/x; }", "1 changed without its port"},
+		{"an expression that could", "if ($request_uri ~ ^/a/([^/]+)/?$) { return 301 /b/$1; }", "1 changed a part of the query"},
 		{"an expression that takes in path and query", "if ($request_uri ~ [?&]id=1) { return 301 /a; }", "1 dropped path and query"},
 		{"a rewrite after one that cannot be followed", "rewrite ^/a/(.*)/b$ /c/$1/d;\nrewrite ^/c/e/(.*)$ /f permanent;", "2 dropped they pass"},
 	}
@@ -455,4 +459,60 @@ func FuzzImportNginx(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What comes of configurations that were damaged is an error, or valid rules.
+func TestNginxDamaged(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/nginx/*.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seeds []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(text) < 4<<10 {
+			seeds = append(seeds, string(text))
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 1500 {
+		text := damaged(r, seeds)
+		res, err := Import(Nginx, "f", strings.NewReader(text), Options{})
+		if err != nil {
+			continue
+		}
+		for i := range res.Rules {
+			if err := res.Rules[i].Validate(); err != nil {
+				t.Fatalf("rule %d of\n%s\n%v", i+1, text, err)
+			}
+		}
+	}
+}
+
+// damaged is one of the texts with lines and pieces of others, and signs more
+// or less.
+func damaged(r *rand.Rand, seeds []string) string {
+	text := seeds[r.IntN(len(seeds))]
+	for range 1 + r.IntN(8) {
+		i := r.IntN(len(text))
+		other := seeds[r.IntN(len(seeds))]
+		k := r.IntN(len(other))
+		switch r.IntN(4) {
+		case 0:
+			text = text[:i] + text[min(len(text), i+1+r.IntN(8)):] + " "
+		case 1:
+			text = text[:i] + other[k:min(len(other), k+r.IntN(60))] + text[i:]
+		case 2:
+			text = text[:i] + string("{};()[]$~*?\\/^. "[r.IntN(16)]) + text[i:]
+		case 3:
+			all, from := strings.Split(text, "\n"), strings.Split(other, "\n")
+			all[r.IntN(len(all))] += "\n" + from[r.IntN(len(from))]
+			text = strings.Join(all, "\n")
+		}
+	}
+	return text
 }

@@ -30,6 +30,9 @@ func (x *nginxExec) askRequestURI(s *nginxState, q nginxQuestion, yes then) bool
 		x.note(Dropped, "an expression for $request_uri that takes in both path and query")
 		return false
 	}
+	if spansQuery(q.re.text) {
+		s = s.because("the expression could take a part of the query for a part of the path: here it does not")
+	}
 	for _, a := range alternatives {
 		if c := s.alternative(&a, q.re); c != nil {
 			yes(c)
@@ -166,12 +169,49 @@ func splitRequestURI(re *pcre) ([]uriAlternative, bool) {
 	if _, anchored := re.head(); anchored {
 		return []uriAlternative{a}, true
 	}
-	if re.groups() > 0 {
+	if re.groups() > 0 || edges.MatchString(text) {
 		return nil, false
 	}
 	inQuery := uriAlternative{query: re.part(text), groups: countedGroups(0)}
 	return []uriAlternative{a, inQuery}, true
 }
+
+// wide are sets that have the question mark, and what may stand behind the
+// last of them without making a difference.
+var (
+	wide    = regexp.MustCompile(`^(?:\.|\[\^[^\]?]*\]|\\[SDW])`)
+	wideEnd = regexp.MustCompile(`^[*+]?\)?\$?$`)
+)
+
+// spansQuery reports whether an expression has a set with the question mark
+// before its end: such a set may match across path and query.
+func spansQuery(text string) bool {
+	if loc := maybeQuery.FindStringIndex(text); loc != nil {
+		text = text[:loc[0]] + "$"
+	}
+	for i := 0; i < len(text); i++ {
+		if set := wide.FindString(text[i:]); set != "" {
+			if !wideEnd.MatchString(text[i+len(set):]) {
+				return true
+			}
+			i += len(set) - 1
+			continue
+		}
+		switch text[i] {
+		case '\\':
+			if strings.HasPrefix(text[i:], `\?`) { // the query begins
+				return false
+			}
+			i++
+		case '[':
+			i += classLength(text[i:]) - 1
+		}
+	}
+	return false
+}
+
+// edges are anchors that mean another place in a query of its own.
+var edges = regexp.MustCompile(`(?:^|[^\[])\^|\\[bBA]`)
 
 func (p *pcre) part(text string) *pcre {
 	q, err := translatePCRE(text, p.fold)

@@ -4,4 +4,9 @@
 // random, asks the imported table the same, and compares status and Location.
 //
 // What may differ is in Classes, and nothing else may.
+//
+// SEEOTHER_DIFFERENTIAL_REQUESTS and SEEOTHER_DIFFERENTIAL_SEED ask for more,
+// or other, requests, SEEOTHER_DIFFERENTIAL_CONFIGS for more configurations
+// made at random, and SEEOTHER_DIFFERENTIAL_SHOW=CLASS prints what is in a
+// class.
 package differential

@@ -97,8 +97,8 @@ func control(text string) bool {
 // isLoneMark is for a question mark with nothing after it.
 func isLoneMark(d *Difference) bool {
 	if strings.HasSuffix(d.Request.Target, "?") && d.Request.Query() == "" {
-		if d.Ours.Status == 0 || d.Server.Status == 0 {
-			return d.Rule == nil || d.Rule.QueryExact || len(d.Rule.When) > 0
+		if d.Rule == nil || d.Rule.QueryExact || len(d.Rule.When) > 0 {
+			return true
 		}
 	}
 	return d.Server.Status == d.Ours.Status && sameURL(d, strings.TrimRight(d.Server.Location, "?"), strings.TrimRight(d.Ours.Location, "?"))
@@ -150,7 +150,7 @@ func (c *nginxClasses) isParameters(d *Difference) bool {
 
 // unescapeRedirect is ngx_unescape_uri with NGX_UNESCAPE_REDIRECT: up to the
 // first question mark, "%26" is "&", "%20" stays, and of a "%" that encodes
-// nothing the character that follows is left.
+// nothing, what follows is left, or not.
 func unescapeRedirect(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -164,6 +164,8 @@ func unescapeRedirect(text string) string {
 		}
 		encoded := text[i:min(i+3, len(text))]
 		switch value := decoded(encoded); {
+		case len(value) == len(encoded) && len(encoded) > 1 && strings.IndexByte("0123456789abcdefABCDEF", encoded[1]) >= 0:
+			i += len(encoded) - 1 // half of it: all is lost
 		case len(value) == len(encoded): // it encodes nothing
 		case value == "?":
 			return b.String() + value + text[i+3:]
