@@ -44,6 +44,11 @@ bench: ## run the Go benchmarks with allocations
 bench-proxy: ## measure the gateway beside Caddy and nginx (docs/performance.md)
 	$(GO) run ./bench/proxy
 
+.PHONY: bench-rules
+bench-rules: ## measure redirect rules, alone and beside nginx, HAProxy and Caddy (docs/performance.md)
+	$(GO) test -run '^$$' -bench 'Match|LoadFile|Build' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./rule
+	$(GO) run ./bench/rules
+
 .PHONY: torture
 torture: ## test for long: fuzz every parser, kill more often (FUZZTIME, KILLS)
 	@GO=$(GO) FUZZTIME=$(FUZZTIME) SEEOTHER_KILLS=$(KILLS) tools/torture.sh

@@ -1,11 +1,14 @@
 package rule
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // How long a gentle goroutine works before it lets others run, and how long it
 // sleeps then: longer than the scheduler takes to get from it to the network.
 const (
-	breathEvery = time.Millisecond
+	breathEvery = 500 * time.Microsecond
 	breath      = 50 * time.Microsecond
 )
 
@@ -18,9 +21,9 @@ type breather struct {
 	last   time.Time
 }
 
-// breathe may be called for every rule. It sleeps for a moment, since
-// runtime.Gosched does not ask the network who waits as long as there is
-// anything else to run.
+// breathe may be called for every rule. It sleeps for a moment, since only a
+// scheduler that has nothing to run asks the network who waits, and then lets
+// those go first: who has slept would go before them.
 func (b *breather) breathe() {
 	if !b.gentle {
 		return
@@ -30,6 +33,7 @@ func (b *breather) breathe() {
 	}
 	if now := time.Now(); now.Sub(b.last) >= breathEvery {
 		time.Sleep(breath)
+		runtime.Gosched()
 		b.last = time.Now()
 	}
 }

@@ -50,6 +50,14 @@ func (m *Mode) UnmarshalText(text []byte) error {
 // often as it has hosts.
 const MaxRules = 1 << 26
 
+// How many bytes the regular expressions of a table may look at for one request,
+// together: enough that each sees a path of the usual length, and that a request
+// of 64 KiB that nearly matches all of them costs no seconds.
+const (
+	baseWork = 256 << 10
+	workEach = 128
+)
+
 // ErrFull is what Add returns when the table takes no more rules or text.
 var ErrFull = errors.New("the table is full")
 
@@ -224,7 +232,7 @@ func (b *Builder) count() {
 // isSimple reports whether the rule is but an exact path and a fixed target.
 func (c *compiled) isSimple(r *Rule) bool {
 	return (c.kind == kindExact || c.kind == kindQuery && !slices.ContainsFunc(c.query, func(p parameter) bool { return p.any })) &&
-		len(r.Hosts) <= 1 && len(r.When) == 0 && len(r.Only) == 0 &&
+		len(r.Hosts) <= 1 && !strings.HasPrefix(c.key, never) && len(r.When) == 0 && len(r.Only) == 0 &&
 		(c.target == nil || c.target.isFixed && len(c.target.origins) == 0) &&
 		r.Deprecation.IsZero() && r.Sunset.IsZero() && len(r.Origins) == 0 && r.TargetQuery != QueryMerge && r.TargetQuery != QueryAppend
 }
@@ -300,6 +308,9 @@ func (b *Builder) addAttrs(a *attrs, host string) uint32 {
 	c := a.c
 	a.conditional = c.scheme != "" || len(c.methods) > 0 || len(c.query) > 0 || c.only || len(c.when) > 0 || c.from != 0 || c.until != 0
 	for _, w := range c.when {
+		if w.re != nil {
+			b.t.work += workEach
+		}
 		switch w.on {
 		case "header":
 			a.headers = append(a.headers, w.name)
@@ -372,6 +383,7 @@ func (b *Builder) Build() *Table {
 	b.addCanonical(b.opts.Canonical.after())
 	t := b.t
 	t.canonical = b.opts.Canonical.ready()
+	t.work += baseWork + workEach*b.kinds[kindRegexp]
 	if b.kinds[kindExact]+b.kinds[kindQuery]+b.kinds[kindPrefix] > 0 {
 		t.index(&b.kinds, &b.breath)
 	}

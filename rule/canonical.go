@@ -35,6 +35,8 @@ type canonical struct {
 	origin  string
 	aliases []string
 	https   bool
+
+	sameHostFirst bool
 }
 
 // Names and file of the rules that a Canonical makes.
@@ -91,7 +93,7 @@ func (c Canonical) host() string {
 }
 
 func (c Canonical) ready() canonical {
-	out := canonical{origin: c.origin(), https: c.HTTPS}
+	out := canonical{origin: c.origin(), https: c.HTTPS, sameHostFirst: c.SameHostFirst}
 	for _, host := range c.Hosts {
 		out.aliases = append(out.aliases, strings.ToLower(host))
 	}

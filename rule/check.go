@@ -103,6 +103,7 @@ type worker struct {
 
 	lastOrigin string // of an absolute target
 	lastNear   bool
+	lastPort   bool // it is this site's but for the port
 }
 
 // found is a finding, and of which loop, if it is of one.

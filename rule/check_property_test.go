@@ -247,3 +247,129 @@ func (o *oracle) coveredByOne(i int) bool {
 	}
 	return by >= 0
 }
+
+// paths are what the rules of drawPath can tell apart, and then some.
+func paths() (out []Request) {
+	segments := []string{"", "a", "A", "b", "7", "x", "%2F", "a%2Fb", "..%2Fa", "..%2F..%2F..", "%C3%A9"}
+	last := []string{""}
+	for range 3 {
+		var next []string
+		for _, path := range last {
+			for _, s := range segments {
+				next = append(next, path+"/"+s)
+			}
+		}
+		last = next
+		for _, path := range next {
+			out = append(out, Request{Method: "GET", Scheme: "https", Host: "www.example.com", Path: path, Now: checkTime})
+		}
+	}
+	return out
+}
+
+func drawPath(t *rapid.T) Rule {
+	flag := func(label string) bool { return rapid.IntRange(0, 2).Draw(t, label) == 0 }
+	r := Rule{
+		Path: rapid.SampledFrom([]string{
+			"/", "/a", "/a/", "/A", "/a/b", "/a/7", "/7", "/7/", "/7/a", "/7/A/", "/a%2Fb", "/%C3%A9", "/a/*", "/A/*", "/7/*", "/7/a/*", "/*",
+			"/{s}", "/{s}/", "/{s}/b", "/7/{s}", "/a/{s}", "/a/{s}/*", "/{s}/*", "/{s}/7/*",
+		}).Draw(t, "path"),
+		Intent: Moved, Target: "https://other.example/",
+		IgnoreCase: flag("case"), IgnoreSlash: flag("slash"), Decoded: flag("decoded"),
+	}
+	if flag("expression") && !r.IgnoreSlash {
+		r.Path, r.Regexp = "", rapid.SampledFrom([]string{"^/a", "^/.*$", "^/7/"}).Draw(t, "regexp")
+	}
+	return r
+}
+
+// However two rules compare paths, a rule that gets no request is found.
+func TestShadowsAgreeWithBruteForce(t *testing.T) {
+	t.Parallel()
+	requests := paths()
+	rapid.Check(t, func(rt *rapid.T) {
+		rules := rapid.SliceOfN(rapid.Custom(drawPath), 2, 4).Draw(rt, "rules")
+		mode := Mode(rapid.IntRange(0, 1).Draw(rt, "mode"))
+		table := tableOf(t, Options{}, mode, rules...)
+		o := newOracle(table, requests, rules)
+		// What an expression takes is looked at for plain cases only.
+		plain := !slices.ContainsFunc(rules, func(r Rule) bool { return r.Regexp != "" })
+		idle := map[int]bool{}
+		table.Check(CheckOptions{Now: checkTime}, func(f Finding) {
+			if f.ID == CheckShadowed || f.ID == CheckDuplicate {
+				idle[f.Line-1] = true
+			}
+		})
+		for i := range rules {
+			if idle[i] && o.wins[i] || !idle[i] && plain && o.coveredByOne(i) {
+				rt.Errorf("rule %d, mode %v: found idle %v, wins %v", i+1, mode, idle[i], o.wins[i])
+				for k := range rules {
+					text, _ := json.Marshal(&rules[k])
+					rt.Logf("%d %s", k+1, text)
+				}
+			}
+		}
+	})
+}
+
+// With the fixes written, every client ends where it did, whatever the app has.
+func TestFixesChangeNoEnd(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		rules := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Rule {
+			r := Rule{
+				Path:    rapid.SampledFrom([]string{"/a", "/b", "/c", "/d", "/a", "/b", "/c", "/a/*", "/{s}"}).Draw(t, "path"),
+				Target:  rapid.SampledFrom([]string{"/a", "/b", "/c", "/d", "/e", "/a/x", "/b/x"}).Draw(t, "target"),
+				Intent:  rapid.SampledFrom([]string{Moved, Temporary}).Draw(t, "intent"),
+				Missing: rapid.Bool().Draw(t, "missing"),
+			}
+			if rapid.IntRange(0, 9).Draw(t, "condition") == 5 {
+				r.When = []Condition{{On: "header:X-A", Equals: "1"}}
+			}
+			return r
+		}), 2, 6).Draw(rt, "rules")
+		mode := Mode(rapid.IntRange(0, 1).Draw(rt, "mode"))
+		before := tableOf(t, Options{}, mode, rules...)
+		mended := slices.Clone(rules)
+		before.Check(CheckOptions{Now: checkTime}, func(f Finding) {
+			switch {
+			case f.Fix == nil:
+			case f.Fix.Delete:
+				mended[f.Line-1].Path = "/never/used"
+			case f.Fix.Field == "target":
+				mended[f.Line-1].Target = f.Fix.Value
+			}
+		})
+		after := tableOf(t, Options{}, mode, mended...)
+		for _, app := range [][]string{nil, {"/a"}, {"/b"}, {"/c"}, {"/d"}, {"/a/x", "/b"}, {"/b/x", "/c"}, {"/a", "/b", "/c"}} {
+			for _, path := range []string{"/a", "/b", "/c", "/d", "/e", "/a/x", "/b/x"} {
+				for _, header := range []http.Header{nil, {"X-A": {"1"}}} {
+					if was, is := endOf(before, path, header, app), endOf(after, path, header, app); was != is {
+						rt.Errorf("%s with %v and an app that has %q ended at %s, and now at %s; mode %v", path, header, app, was, is, mode)
+						for k := range rules {
+							text, _ := json.Marshal(&rules[k])
+							rt.Logf("%d %s, now %s", k+1, text, mended[k].Target)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// endOf is where a client ends, "" for nowhere.
+func endOf(t *Table, path string, header http.Header, app []string) string {
+	var m Match
+	for range 30 {
+		req := Request{Method: "GET", Scheme: "https", Host: "www.example.com", Path: path, Header: header, Now: checkTime}
+		if !t.Match(&req, &m) || m.Missing() && slices.Contains(app, path) {
+			return path
+		}
+		location, err := m.AppendLocation(nil)
+		if err != nil {
+			return err.Error()
+		}
+		path = string(location)
+	}
+	return ""
+}

@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +20,9 @@ const (
 func (c *checker) follow() {
 	c.targets = make([]int32, c.t.entries.n)
 	c.each(func(w *worker, n uint32) { c.targets[n] = w.target(n) })
+	if !slices.ContainsFunc(c.targets, func(n int32) bool { return n != nextEnds }) {
+		return // as it is in most tables
+	}
 	g := newGraph(c.targets)
 	c.each(func(w *worker, n uint32) {
 		ends := g.depth[n] > 0 && c.targets[g.last[n]] == nextEnds
@@ -58,18 +60,38 @@ func (w *worker) target(n uint32) int32 {
 	if a.own || a.conditional || !ok || w.few && len(t.hosts.names) > 0 {
 		return nextOpen
 	}
-	req := Request{Method: "GET", Scheme: w.scheme, Host: host, Path: t.targetOf(e), Now: w.now}
-	if req.Path[0] != '/' {
-		if !w.isNear(req.Path) {
-			return nextEnds
-		}
-		scheme, rest, _ := strings.Cut(req.Path, "://")
-		req.Scheme = scheme
-		if i := strings.IndexByte(rest, '/'); i >= 0 {
-			req.Host, req.Path = rest[:i], rest[i:]
-		} else {
+	if target := t.targetOf(e); target[0] != '/' && !w.isNear(target) {
+		if w.lastPort {
 			return nextOpen
 		}
+		return nextEnds
+	}
+	req, ok := w.fixedRequest(host, t.targetOf(e))
+	if !ok {
+		return nextOpen
+	}
+	return w.answers(req)
+}
+
+// fixedNext is the request that follows an exact rule with a fixed target.
+func (w *worker) fixedNext(n uint32) Request {
+	e := w.t.entries.at(n)
+	host, _ := w.hostOf(w.t.attrs[e.attr])
+	req, _ := w.fixedRequest(host, w.t.targetOf(e))
+	return req
+}
+
+// fixedRequest is the request for a target of a rule for a host. It is false
+// where the target is an origin alone.
+func (w *worker) fixedRequest(host, target string) (Request, bool) {
+	req := Request{Method: "GET", Scheme: w.scheme, Host: host, Path: target, Now: w.now}
+	if target[0] != '/' {
+		scheme, rest, _ := strings.Cut(target, "://")
+		i := strings.IndexByte(rest, '/')
+		if i < 0 {
+			return req, false
+		}
+		req.Scheme, req.Host, req.Path = scheme, rest[:i], rest[i:]
 	}
 	if i := strings.IndexByte(req.Path, '#'); i >= 0 {
 		req.Path = req.Path[:i]
@@ -77,7 +99,7 @@ func (w *worker) target(n uint32) int32 {
 	if i := strings.IndexByte(req.Path, '?'); i >= 0 {
 		req.Path, req.Query = req.Path[:i], req.Path[i+1:]
 	}
-	return w.answers(req)
+	return req, true
 }
 
 // answers is the entry that answers req, whatever else it might hold, or a word.
@@ -130,13 +152,15 @@ func (w *worker) isNear(target string) bool {
 	}
 	i := strings.Index(target, "://")
 	if i < 0 {
+		w.lastPort = false
 		return false
 	}
 	end := len(target)
 	if n := strings.IndexAny(target[i+3:], "/?#"); n >= 0 {
 		end = i + 3 + n
 	}
-	w.lastOrigin, w.lastNear = target[:end], w.isOurs(target[i+3:end])
+	host := target[i+3 : end]
+	w.lastOrigin, w.lastNear, w.lastPort = target[:end], w.isOurs(host), w.isOtherPort(host)
 	return w.lastNear
 }
 
@@ -204,18 +228,35 @@ func (w *worker) circle(n uint32, g *graph) {
 	case g.depth[n] == intoLoop:
 		if won, ok := w.act(req); ok && won == n {
 			w.find(w.t.finding(n, CheckLoop, "target", w.shown(req)+" leads into the loop of "+w.t.place(uint32(first))+" and never arrives")) //nolint:gosec // not negative
+		} else {
+			w.followed(n) // it may get its path in other letters
 		}
 	case int32(n) == first: //nolint:gosec // MaxRules bounds it
 		var s steps
+		req = w.entering(n, g)
 		s.add(req)
-		for at := g.next[first]; ; at = g.next[at] {
-			s.add(w.plainOf(uint32(at))) //nolint:gosec // not negative
-			if at == first {
+		for at := n; ; {
+			s.add(w.fixedNext(at))
+			if at = uint32(g.next[at]); at == n { //nolint:gosec // not negative in a loop
 				break
 			}
 		}
 		w.find(w.t.finding(n, CheckLoop, "target", w.shown(req)+" never arrives: "+s.String()))
 	}
+}
+
+// entering is a request that the first rule of a loop answers: the ordinary
+// one, or else what the loop's last rule leads to.
+func (w *worker) entering(n uint32, g *graph) Request {
+	req := w.plainOf(n)
+	if won, ok := w.act(req); ok && won == n {
+		return req
+	}
+	at := n
+	for g.next[at] != int32(n) { //nolint:gosec // MaxRules bounds it
+		at = uint32(g.next[at]) //nolint:gosec // not negative in a loop
+	}
+	return w.fixedNext(at)
 }
 
 // plainOf is an ordinary request for an exact rule.
@@ -254,17 +295,20 @@ func (w *worker) followed(n uint32) {
 			}
 			return f.Severity < Error
 		case len(w.hops) > seeother.MaxHops:
-			f := w.t.finding(n, CheckTooManyHops, "target", fmt.Sprintf("%s takes more than %d hops: %s", w.shown(x.req), seeother.MaxHops, w.way(&out)))
-			worst, key = cmp.Or(worst, &f), uint64(0)
-			return false
+			f := w.endless(n, x, &out)
+			if worst == nil || f.Severity > worst.Severity {
+				worst, key = &f, 0
+			}
+			return f.Severity < Error
 		case out.end == atRefusal && len(w.hops) == 0:
 			refused, refusal = refused+1, out.err
 			return true
 		}
 		good++
-		if (chain == nil || chain.Severity < Warning) && !w.o.Quick && min(len(w.hops), out.missing) > 1 {
-			f := w.chained(n, x, &out)
-			chain = &f
+		if (!x.twin || good == 1) && (chain == nil || chain.Severity < Warning) && !w.o.Quick && min(len(w.hops), out.plain) > 1 {
+			if f := w.chained(n, x, &out); chain == nil || f.Severity > chain.Severity {
+				chain = &f
+			}
 		}
 		return true
 	})
@@ -295,9 +339,27 @@ func (w *worker) looping(n uint32, x *witness, out *journey) Finding {
 		text += ", and so on"
 	}
 	f := w.t.finding(n, CheckLoop, "target", text)
-	if out.maybe || w.t.attrs[w.t.entries.at(n).attr].mayNotAct() {
+	if out.port > 0 {
 		f.Severity = Warning
-		f.Message += " (where the app answers 404)"
+		f.Message += " (where this site answers at that port)"
+		return f
+	}
+	if out.maybe || w.t.attrs[w.t.entries.at(n).attr].proto.Missing {
+		f.Severity = Warning
+		f.Message += whereMissing
+	}
+	return f
+}
+
+// whereMissing is said of what only the app can tell.
+const whereMissing = " (where the app answers 404)"
+
+// endless is the finding of a walk that is too long for clients.
+func (w *worker) endless(n uint32, x *witness, out *journey) Finding {
+	f := w.t.finding(n, CheckTooManyHops, "target", fmt.Sprintf("%s takes more than %d hops: %s", w.shown(x.req), seeother.MaxHops, w.way(out)))
+	if out.sure <= seeother.MaxHops {
+		f.Severity = Warning
+		f.Message += whereMissing
 	}
 	return f
 }
@@ -351,6 +413,14 @@ func (w *worker) chained(n uint32, x *witness, out *journey) Finding {
 	if a := w.t.attrs[w.t.entries.at(n).attr]; a.c.kind == kindPrefix && len(w.hops) == 2 && w.isSlash(w.hops[1].n) && w.isBare(a, x.req.Path) {
 		f.Severity = Info // one path of all that the rule is for
 	}
+	if out.sure < len(w.hops) {
+		f.Message += whereMissing
+	}
+	if out.sure < 2 {
+		f.Severity = Info
+		f.Mend = "nothing, if the app has " + w.hops[1].req.Path + "; else send it straight to where " + w.t.place(w.hops[len(w.hops)-1].n) + " leads"
+		return f
+	}
 	switch target, ok := w.flattened(n, out); {
 	case ok:
 		f.Fix = &Fix{Field: "target", Value: target}
@@ -387,9 +457,14 @@ func (w *worker) isBare(a *attrs, path string) bool {
 	return ok && len(trimSlash(seen)) <= len(a.c.key)
 }
 
-// untried tells that no example was found.
+// untried tells that no example was found that the rule answers.
 func (w *worker) untried(n uint32) {
-	if len(w.examples(n)) == 0 && !w.isNever(n) {
+	if w.isNever(n) {
+		return
+	}
+	if len(w.examples(n)) == 0 {
 		w.find(w.t.finding(n, CheckNotTried, "", "no example request was found for this rule, so it is not known where it leads"))
+	} else if by, _ := w.coversOf(n); len(by) == 0 {
+		w.find(w.t.finding(n, CheckNotTried, "", "better rules answer every example request that was tried, so it is not known where this rule leads"))
 	}
 }

@@ -164,7 +164,7 @@ var checklist = []Check{
 		"anchor it with ^ and begin it with plain text, or write it as a path",
 	},
 	{
-		CheckNotTried, Info, "no example request could be made for the rule",
+		CheckNotTried, Info, "no example request was found that the rule answers",
 		"nothing; loops and shadows were not looked for from here",
 		"try it by hand with seeother match",
 	},
@@ -179,7 +179,7 @@ var filelist = []Check{
 	{"too-many-files", Error, "there are more files than are read", nothingLive, "put the rules into fewer files"},
 	{"too-many-rules", Error, "there are more rules, or more text, than a table holds", nothingLive, "use patterns instead of single paths"},
 	{"too-large", Error, "a YAML file is too large", nothingLive, "write such a set as JSON Lines or CSV"},
-	{"empty-file", Warning, "there is no rule in the file", "nothing: there is no redirect", "take the file out, or see whether it was cut off"},
+	{"empty-file", Error, "there is no rule in the file", nothingLive, "take the file out, or see whether it was cut off"},
 	{"line-too-long", Error, "a line is too long to be a rule", nothingLive, "see whether the line ends are right"},
 	{"bad-bytes", Error, "a line has bytes that are no text", nothingLive, "save the file as UTF-8, or percent-encode what is not ASCII"},
 	{"utf-16", Error, "the file is UTF-16", nothingLive, "save it as UTF-8"},

@@ -74,7 +74,7 @@ func (w *worker) pathWith(e *entry, a *attrs, value string) string {
 	if a.c.kind != kindRegexp {
 		return fill(w.t.segmentsOf(e, a), a.c.space, []string{value}, a.c.below || a.c.kind == kindPrefix, "/"+value)
 	}
-	for _, path := range w.regexpPaths(a) {
+	for _, path := range w.regexpPaths(a, fewExamples) {
 		at := a.c.re.FindStringSubmatchIndex(path)
 		p, _, _ := a.wanted()
 		if i := 2 * p.index; i+1 < len(at) && at[i] >= 0 {

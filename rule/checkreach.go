@@ -20,18 +20,25 @@ func (c *checker) reach() {
 
 // reached looks at all hosts of a rule: one that gets requests is enough.
 func (w *worker) reached(n uint32) {
+	if by, last := w.coversOf(n); len(by) > 0 {
+		w.shadowed(last, by)
+	}
+}
+
+// coversOf gives the entries that together take every request of a rule whose
+// first entry is n, and the rule's last entry; none where it gets some.
+func (w *worker) coversOf(n uint32) (by []uint32, last uint32) {
 	t := w.t
 	rule := t.entries.at(n).rule
-	var by []uint32
 	for ; int(n) < t.entries.n && t.entries.at(n).rule == rule; n++ {
 		covers := w.covered(n)
 		if len(covers) == 0 {
-			return
+			return nil, n
 		}
 		by = append(by, covers...)
 	}
 	slices.Sort(by)
-	w.shadowed(n-1, slices.Compact(by))
+	return slices.Compact(by), n - 1
 }
 
 // covered gives the entries that together take every request of one, none
@@ -46,7 +53,7 @@ func (w *worker) covered(n uint32) []uint32 {
 	case !ok || won == n:
 	case w.covers(won, n, "", ""):
 		return []uint32{won}
-	case w.branched:
+	case w.branched || a.c.space != 0:
 		return w.coveredParts(n, a)
 	}
 	return nil
@@ -182,21 +189,51 @@ func (w *worker) coversQuery(ej *entry, a *attrs, ei *entry, b *attrs) bool {
 // that is not plain to see.
 func (w *worker) coversPath(ej *entry, a *attrs, ei *entry, b *attrs) bool {
 	x, y := a.c, b.c
-	if y.kind <= kindExact && y.space&(spaceFold|spaceSlash) == 0 && (y.space == 0 || x.space&spaceDecoded != 0) {
-		w.req = w.plain(w.t.rawPath(ei, b)).req // one path: the rule itself tells
-		w.m.begin(w.t, &w.req)
-		return w.m.isPath(ej, a)
-	}
-	if x.kind == kindRegexp {
+	sees := x.space&spaceDecoded == 0 || y.space&spaceDecoded != 0 // a path that y takes is none that x refuses
+	folds := y.space&spaceFold == 0 || x.space&spaceFold != 0 || x.kind == kindRegexp && a.proto.IgnoreCase
+	isRoot := x.kind == kindPrefix && x.key == ""
+	switch {
+	case isRoot && sees:
+		return true
+	case y.kind <= kindExact && (y.space&spaceDecoded == 0 || x.space&spaceDecoded != 0) && (folds || x.kind != kindRegexp && !w.t.hasLetters(ej, a)):
+		return w.takesText(ej, a, ei, b)
+	case x.kind == kindRegexp:
 		return y.kind == kindRegexp && x.re.String() == y.re.String() && x.space == y.space || isEverything(x) && x.space&spaceDecoded == 0
+	case y.kind == kindRegexp || (x.space^y.space)&spaceDecoded != 0:
+		return false
 	}
-	if y.kind == kindRegexp {
-		return x.kind == kindPrefix && x.key == ""
+	return (folds || !w.t.hasLetters(ej, a)) && coversSegments(w.t.segmentsOf(ej, a), w.t.segmentsOf(ei, b), x, y)
+}
+
+// takesText reports whether a takes the one path of b, with and without a slash
+// at its end where that does not matter to b: the rule itself tells.
+func (w *worker) takesText(ej *entry, a *attrs, ei *entry, b *attrs) bool {
+	path := w.t.rawPath(ei, b)
+	paths := []string{path, path + "/"}
+	if b.c.space&spaceSlash == 0 {
+		paths = paths[:1]
 	}
-	if x.space&y.space != y.space || (x.space^y.space)&spaceDecoded != 0 {
-		return x.kind == kindPrefix && x.key == ""
-	}
-	return coversSegments(w.t.segmentsOf(ej, a), w.t.segmentsOf(ei, b), x, y)
+	return !slices.ContainsFunc(paths, func(path string) bool {
+		w.req = w.plain(path).req
+		w.m.begin(w.t, &w.req)
+		return !w.m.isPath(ej, a)
+	})
+}
+
+// hasLetters reports whether the fixed parts of a path, which is no regular
+// expression, have letters whose case could matter.
+func (t *Table) hasLetters(e *entry, a *attrs) bool {
+	return slices.ContainsFunc(t.segmentsOf(e, a), func(s segment) bool {
+		for i := 0; i < len(s.text); i++ {
+			switch c := s.text[i] | 0x20; {
+			case s.text[i] == '%' && a.c.space&spaceDecoded == 0:
+				i += 2 // hex digits
+			case 'a' <= c && c <= 'z':
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func isEverything(c *compiled) bool {
@@ -219,11 +256,14 @@ func (t *Table) segmentsOf(e *entry, a *attrs) []segment {
 	return prefixSegments(t.pathOf(e))
 }
 
-// coversSegments compares what two paths begin with and whether they go on. x
-// looks at paths no more closely than y does.
+// coversSegments compares what two paths begin with and whether they go on. The
+// case of letters matters to both, or not to x.
 func coversSegments(a, b []segment, x, y *compiled) bool {
 	goesOn, yGoesOn := x.below || x.kind == kindPrefix, y.below || y.kind == kindPrefix
-	if len(a) > len(b) || !goesOn && (yGoesOn || len(a) != len(b)) {
+	if n := len(b); !goesOn && n > 0 && n == len(a)+1 && !b[n-1].any && b[n-1].text == "" && x.space&spaceSlash != 0 {
+		b = b[:n-1]
+	}
+	if len(a) > len(b) || !goesOn && (yGoesOn || len(a) != len(b) || y.space&^x.space&spaceSlash != 0) {
 		return false
 	}
 	for i, s := range a {

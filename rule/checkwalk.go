@@ -2,6 +2,7 @@ package rule
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -52,7 +53,9 @@ type journey struct {
 	err     error    // atRefusal
 	forks   []uint32 // rules that another request would meet
 	winners []uint32 // rules with conditions that answered: another request could meet others
-	missing int      // hops before the first that a rule with missing answers
+	port    int      // hops until the first that leads to another port of this site; 0: none does
+	sure    int      // hops before the first that a rule with missing answers
+	plain   int      // likewise, of rules for more than one path
 }
 
 // act is Table.Match as if every rule were rolled out. It is the entry that
@@ -83,19 +86,23 @@ func (w *worker) walk(n uint32, req Request) (journey, bool) {
 	if w.t.entries.at(at).rule != w.t.entries.at(n).rule {
 		return journey{winners: []uint32{at}}, false
 	}
-	out := journey{missing: maxWalk}
+	out := journey{sure: maxWalk, plain: maxWalk}
 	for {
 		if out.end, ok = w.step(at, req, &out); !ok {
-			return out, true
+			break
 		}
 		req = out.last
 		if at, ok = w.act(req); !ok {
 			out.branch(w, nil)
 			out.end = atNothing
-			return out, true
+			break
 		}
 		out.branch(w, w.t.attrs[w.t.entries.at(at).attr])
 	}
+	if out.port > 0 && out.end != inLoop { // nothing certain is behind it
+		w.hops, out.end = w.hops[:out.port], elsewhere
+	}
+	return out, true
 }
 
 // step is one hop. It is false at the end of the walk.
@@ -111,8 +118,11 @@ func (w *worker) step(n uint32, req Request, out *journey) (end, bool) {
 	if w.returns(req, out) {
 		return inLoop, false
 	}
-	if a.mayNotAct() && len(w.hops) > 0 {
-		out.maybe, out.missing = true, min(out.missing, len(w.hops))
+	if r.Missing && len(w.hops) > 0 {
+		out.maybe, out.sure = true, min(out.sure, len(w.hops))
+		if a.c.kind > kindExact {
+			out.plain = min(out.plain, len(w.hops))
+		}
 	}
 	location, err := w.m.AppendLocation(w.buf[:0])
 	w.buf = location[:0]
@@ -123,7 +133,10 @@ func (w *worker) step(n uint32, req Request, out *journey) (end, bool) {
 	h := hop{n: n, req: req, status: r.StatusFor(req.Method), location: string(location)}
 	w.hops = append(w.hops, h)
 	if out.last, err = w.next(h.req, h.status, h.location); err != nil {
-		return elsewhere, false
+		if !errors.Is(err, errOtherPort) {
+			return elsewhere, false
+		}
+		out.port = cmp.Or(out.port, len(w.hops))
 	}
 	if len(w.hops) > seeother.MaxHops && len(w.hops) > w.farthest() {
 		return tooLong, false
@@ -144,11 +157,6 @@ func (c *checker) farthest() int {
 
 // isLate reports whether the walks took so long that the rest has to be short.
 func (c *checker) isLate() bool { return c.hopped.Load() > maxHops+maxHopsEach*int64(c.t.rules) }
-
-// mayNotAct reports whether the app may have something for some of the requests
-// that the rule is for, and so answers them itself. A rule for one path that
-// the app has is of no use, and taken to be meant.
-func (a *attrs) mayNotAct() bool { return a.proto.Missing && a.c.kind > kindExact }
 
 // returns reports whether the walk was at this request before, or comes by
 // again and again with a longer one.
@@ -267,12 +275,23 @@ func (w *worker) eachQuery(f func(uint32)) {
 // false where other rules answer all of them.
 func (w *worker) walks(n uint32, each func(x *witness, out journey) bool) (tried bool) {
 	list := w.allExamples(n)
+	end, twins := w.most(), false
 	add := func(y witness) {
-		if len(list) < w.most() && w.matches(&y, y.n) && !slices.ContainsFunc(list, y.same) {
+		if len(list) < end && w.matches(&y, y.n) && !slices.ContainsFunc(list, y.same) {
 			list = append(list, y)
 		}
 	}
-	for i := 0; i < len(list) && (i < w.most() || !tried); i++ {
+	for i := 0; ; i++ {
+		if i == len(list) || i >= end && tried {
+			if twins || w.isLate() {
+				return tried
+			}
+			twins = true
+			list = append(list[:i], w.twins(n, tried)...)
+			if end = len(list) + w.most()/4; i == len(list) {
+				return tried
+			}
+		}
 		x := list[i]
 		out, ok := w.walk(n, x.req)
 		w.hopped.Add(int64(len(w.hops)) + 1)
@@ -283,7 +302,7 @@ func (w *worker) walks(n uint32, each func(x *witness, out journey) bool) (tried
 			}
 		}
 		for _, fork := range out.forks {
-			if len(list) >= w.most() {
+			if len(list) >= end {
 				break
 			}
 			if y := x; w.demand(&y, fork) {
@@ -291,7 +310,7 @@ func (w *worker) walks(n uint32, each func(x *witness, out journey) bool) (tried
 			}
 		}
 		for _, winner := range out.winners {
-			if len(list) >= w.most() {
+			if len(list) >= end {
 				break
 			}
 			for _, y := range w.dodges(&x, w.t.attrs[w.t.entries.at(winner).attr]) {
@@ -299,7 +318,6 @@ func (w *worker) walks(n uint32, each func(x *witness, out journey) bool) (tried
 			}
 		}
 	}
-	return tried
 }
 
 // dodges are requests like x that a rule with conditions does not take.

@@ -17,6 +17,7 @@ type witness struct {
 	scheme, host, method, query bool // fixed
 	whole                       bool // the query is, with nothing that may be added
 	time                        bool
+	twin                        bool            // a second thought: not how an ordinary request looks
 	headers                     map[string]bool // fixed, by canonical name; a cookie's by "Cookie:" and its name
 }
 
@@ -32,9 +33,8 @@ func (w *worker) examples(n uint32) []witness {
 	a := w.t.attrs[e.attr]
 	var out []witness
 	for _, path := range w.paths(e, a) {
-		example := w.plain(path)
-		example.n = n
-		if !w.demand(&example, n) || !w.matches(&example, n) {
+		example, ok := w.exampleAt(n, path)
+		if !ok {
 			continue
 		}
 		if len(out) == 0 {
@@ -46,6 +46,13 @@ func (w *worker) examples(n uint32) []witness {
 		}
 	}
 	return out
+}
+
+// exampleAt is an example for the rule of an entry with this path.
+func (w *worker) exampleAt(n uint32, path string) (witness, bool) {
+	x := w.plain(path)
+	x.n = n
+	return x, w.demand(&x, n) && w.matches(&x, n)
 }
 
 // allExamples are examples for the entries of a rule, as far as the bounds go.
@@ -79,7 +86,7 @@ func (w *worker) paths(e *entry, a *attrs) []string {
 	case kindQuery, kindExact:
 		return []string{w.t.rawPath(e, a)}
 	case kindRegexp:
-		return w.regexpPaths(a)
+		return w.regexpPaths(a, fewExamples)
 	case kindPrefix, kindPattern:
 	}
 	segments := c.segments
@@ -217,9 +224,9 @@ func literals(c *compiled) (out []string) {
 }
 
 // regexpPaths are paths that a regular expression probably finds something in.
-func (w *worker) regexpPaths(a *attrs) []string {
+func (w *worker) regexpPaths(a *attrs, x exampler) []string {
 	var out []string
-	for _, text := range regexpExamples(a.proto.Regexp, a.proto.IgnoreCase) {
+	for _, text := range x.of(a.proto.Regexp, a.proto.IgnoreCase) {
 		if !strings.HasPrefix(text, "/") {
 			text = "/" + text
 		}
@@ -470,7 +477,7 @@ func (c *condition) values() []string {
 	case c.test == testEquals && !c.not:
 		return []string{c.value}
 	case c.test == testRegexp && !c.not:
-		return regexpExamples(c.re.String(), false)
+		return fewExamples.of(c.re.String(), false)
 	case c.on == "method":
 		return []string{"GET", "POST", "PUT", "DELETE"}
 	case c.on == "host":

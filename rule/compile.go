@@ -232,15 +232,24 @@ func (c *compiled) path(r *Rule) error {
 	if below {
 		c.kind, c.names = kindPrefix, []string{"*"}
 	}
-	c.key = c.normal(head)
+	if c.key = c.normal(head); hasDots(c.key) {
+		c.key = never + c.key
+	}
 	if c.space&spaceSlash != 0 && !below {
 		c.key = trimSlash(c.key)
 	}
 	return nil
 }
 
-// normal is literal text of a path as it is compared. Dot segments stay: a rule
-// with them can never match, and a check says so.
+// never begins a key that no path has. A rule with dot segments, which are
+// resolved before paths are compared, can never match, and a check says so.
+const never = "\x00"
+
+func hasDots(path string) bool {
+	return strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..") || strings.Contains(path, "/./") || strings.Contains(path, "/../")
+}
+
+// normal is literal text of a path as it is compared.
 func (c *compiled) normal(text string) string {
 	if !isPlain(text) && text != "" {
 		if c.space&spaceDecoded != 0 {

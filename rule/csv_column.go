@@ -86,15 +86,6 @@ func readTruth(v string) (bool, error) {
 	return false, fmt.Errorf("%q: want true or false", v)
 }
 
-func readTime(v string) (time.Time, error) {
-	for _, form := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(form, v); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q: want a date such as 2026-12-31, or a time such as 2026-12-31T18:00:00Z", v)
-}
-
 // pathText is the path as a file says it. An empty cell is no path.
 func pathText(r *Rule) string {
 	if r.Path == "" && r.Regexp == "" {

@@ -33,7 +33,8 @@
 //
 // {1|path} says how a value is encoded: "keep" as it came, "path" everything
 // that is not unreserved, a sub-delim, ":", "@" or "/" (RFC 3986), "segment"
-// the slash too, "component" all but unreserved, "nginx" and "apache" as these
+// the slash too, "component" all but unreserved, "query" as keep and
+// what would end or add a parameter, "nginx" and "apache" as these
 // do. Without, what was never decoded stays as it came, and the rest is encoded
 // for where it stands. Nothing that came from a request is ever searched for
 // braces, and the whole must pass seeother.ParseTarget.

@@ -11,6 +11,7 @@ const (
 	encPath
 	encSegment
 	encComponent
+	encQuery // as keep, and what would end or add a parameter
 	encNginx
 	encApache
 	encHost // in an authority: nothing is encoded, ParseTarget refuses what is not a host
@@ -18,7 +19,7 @@ const (
 
 // encoders are the names that a template may use.
 var encoders = map[string]encoder{
-	"keep": encKeep, "path": encPath, "segment": encSegment, "component": encComponent,
+	"keep": encKeep, "path": encPath, "segment": encSegment, "component": encComponent, "query": encQuery,
 	"nginx": encNginx, "apache": encApache,
 }
 
@@ -52,6 +53,7 @@ var kept = [...]byteSet{
 	encPath:      bytesOf(pchar + ":@/"),
 	encSegment:   bytesOf(pchar + ":@"),
 	encComponent: bytesOf(unreserved),
+	encQuery:     printable(`"<>\^` + "`{|}#&+;"),
 	encNginx:     printable("\"#%&+;<>?\\^`{|}"),        // ngx_escape_uri, NGX_ESCAPE_ARGS
 	encApache:    bytesOf(alnum + "$-_.+!*'(),:;@&=/~"), // ap_os_escape_path, and with hex in lower case
 	encHost:      printable(""),
@@ -71,7 +73,7 @@ func appendEncoded(dst []byte, s string, e encoder, inQuery bool) []byte {
 	for i := range len(s) {
 		c := s[i]
 		switch {
-		case c == '%' && e == encKeep:
+		case c == '%' && (e == encKeep || e == encQuery):
 			if !isEncoded(s, i) {
 				dst = append(dst, "%25"...)
 				continue

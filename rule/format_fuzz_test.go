@@ -53,7 +53,7 @@ func fuzzRead(t *testing.T, f Format, text []byte) {
 	err = Read(&out, f, "file", Hooks{
 		Add: func(r *Rule) error { again++; return r.Validate() },
 		Report: func(x Finding) {
-			if x.Severity == Error {
+			if x.Severity == Error && (x.ID != "empty-file" || rules > 0) {
 				t.Fatalf("what was written has an error: %s", x)
 			}
 		},

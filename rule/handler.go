@@ -31,7 +31,11 @@ type Middleware struct {
 	// Hit is told of every rule that was the one for a request, also where it
 	// let the request pass or only reports. Nil: nobody is. It must not block.
 	Hit func(t *Table, index int)
-	// Fail answers 400 (a target is refused) and 410. Nil: plain text.
+	// Keep reports that a 404 to a request stays what it is, whatever rules say
+	// that are for what is missing. It is asked when there is one. Nil: none does.
+	Keep func(*http.Request) bool
+	// Fail answers 400 (a target is refused), 410, and 414 or 431 (see
+	// Match.Exhausted). Nil: plain text.
 	Fail func(w http.ResponseWriter, r *http.Request, status int)
 }
 
@@ -128,6 +132,9 @@ func (mw Middleware) decide(t *Table, m *asked, r *http.Request) (out answer) {
 	}
 	m.req.Now = time.Now()
 	found := t.Match(&m.req, &m.Match)
+	if m.exhausted && stage.Acts(m.req.Client) {
+		return answer{status: m.tooLong(), refused: true, now: m.req.Now}
+	}
 	acts := found && stage.Acts(m.req.Client)
 	if acts {
 		out = m.answer(stage)
@@ -140,6 +147,14 @@ func (mw Middleware) decide(t *Table, m *asked, r *http.Request) (out answer) {
 		mw.note(&out, m, r, m.won(), stage, acts)
 	}
 	return out
+}
+
+// tooLong is the status for a request that the expressions cannot look at.
+func (m *asked) tooLong() int {
+	if len(m.req.Path)+len(m.req.Query) > seeother.MaxTarget {
+		return http.StatusRequestURITooLong
+	}
+	return http.StatusRequestHeaderFieldsTooLarge // RFC 6585 section 5
 }
 
 // answer is the answer of the rule that won.
@@ -169,21 +184,28 @@ func (m *asked) answer(stage seeother.Stage) (out answer) {
 func (m *Match) CacheControl(stage seeother.Stage) string {
 	r := &m.attrs().proto
 	switch status := m.Status(stage); {
-	case stage.IsCanary() || r.Stage.IsCanary():
+	case stage.IsCanary() || r.Stage.IsCanary() || m.canary:
 		return "private, no-store"
 	case status == http.StatusSeeOther:
 		return "no-store"
 	case status != http.StatusMovedPermanently && status != http.StatusPermanentRedirect && status != http.StatusGone:
 		return "no-cache"
 	}
-	if r.Until.IsZero() {
+	if r.Until.IsZero() && m.nextFrom == 0 {
 		return m.attrs().cacheControl
 	}
 	now := m.req.Now
 	if now.IsZero() {
 		now = time.Now()
 	}
-	return maxAge(min(r.maxAge(), max(r.Until.Sub(now), 0)))
+	age := r.maxAge()
+	if !r.Until.IsZero() {
+		age = min(age, r.Until.Sub(now))
+	}
+	if m.nextFrom != 0 { // a planned rule must find nothing in a cache
+		age = min(age, time.Unix(m.nextFrom, 0).Sub(now))
+	}
+	return maxAge(max(age, 0))
 }
 
 func (r *Rule) maxAge() time.Duration { return cmp.Or(time.Duration(r.MaxAge), DefaultMaxAge) }
@@ -281,6 +303,8 @@ func (mw Middleware) fail(w http.ResponseWriter, r *http.Request, status int) {
 		mw.Fail(w, r, status)
 	case status == http.StatusGone:
 		http.Error(w, "gone", status)
+	case status != http.StatusBadRequest:
+		http.Error(w, "the request is too long", status)
 	default:
 		http.Error(w, "the redirect target is not allowed", status)
 	}

@@ -194,3 +194,40 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 }
+
+// What is said of an answer is said also where the handler leaves it to net/http.
+func TestAnAnswerThatNobodyWroteIsMarked(t *testing.T) {
+	table := build(t, Specific,
+		Rule{Path: "/v1/*", Intent: Pass, Sunset: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)},
+		Rule{Path: "/beta", Target: "/x", When: []Condition{{On: "header:X-Beta"}}},
+		Rule{Path: "/missing", Target: "/x", Missing: true, When: []Condition{{On: "header:X-Gamma", Empty: true}}},
+	)
+	h := table.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for path, header := range map[string][2]string{
+		"/v1/x":    {"Sunset", "Wed, 02 Jan 2030 03:04:05 GMT"},
+		"/beta":    {"Vary", "X-Beta"},
+		"/missing": {"Vary", "X-Gamma"},
+	} {
+		res := serve(t, h, http.MethodGet, path)
+		if got := res.Header[header[0]]; res.StatusCode != 200 || len(got) != 1 || got[0] != header[1] {
+			t.Errorf("%s: %d, %s %q, want %q", path, res.StatusCode, header[0], got, header[1])
+		}
+	}
+}
+
+// A 404 that is kept is the app's, whole, and no rule is told of.
+func TestKeepLeavesA404(t *testing.T) {
+	table := build(t, Specific, Rule{Path: "/missing", Target: "/x", Missing: true})
+	hits := 0
+	h := Middleware{
+		Table: func() *Table { return table },
+		Hit:   func(*Table, int) { hits++ },
+		Keep:  func(r *http.Request) bool { return r.Method == http.MethodPost },
+	}.Handler(app)
+	if got := serve(t, h, http.MethodPost, "/missing"); got.StatusCode != 404 || got.Header.Get("ETag") == "" || hits != 0 {
+		t.Errorf("kept: %d, %v, %d hits", got.StatusCode, got.Header, hits)
+	}
+	if got := serve(t, h, http.MethodGet, "/missing"); got.StatusCode != 308 || hits != 1 {
+		t.Errorf("not kept: %d, %d hits", got.StatusCode, hits)
+	}
+}

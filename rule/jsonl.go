@@ -35,7 +35,7 @@ func (p *jsonlParser) line(text string) error {
 	}
 	if !p.begun {
 		p.begun = true
-		if isHeader, err := p.header(trimmed); isHeader {
+		if isHeader, err := p.header(trimmed, len(text)-len(trimmed)); isHeader {
 			return err
 		}
 	}
@@ -59,7 +59,7 @@ func (p *jsonlParser) line(text string) error {
 }
 
 // header takes the first line, if it is a header.
-func (p *jsonlParser) header(text string) (bool, error) {
+func (p *jsonlParser) header(text string, indent int) (bool, error) {
 	if !strings.Contains(text, `"seeother"`) && !strings.Contains(text, `"mode"`) {
 		return false, nil
 	}
@@ -69,15 +69,19 @@ func (p *jsonlParser) header(text string) (bool, error) {
 	if err := dec.Decode(&h); err != nil || dec.More() {
 		return false, nil //nolint:nilerr // it is a rule, or will be reported as one
 	}
+	if key, ok := errors.AsType[*keyError](checkKeys([]byte(text), []string{"seeother", "mode"})); ok {
+		p.fail("bad-header", indent+key.offset+1, key.reason, "")
+		return true, errStop
+	}
 	switch {
 	case h.SeeOther != "" && h.SeeOther != jsonlVersion:
-		p.fail("bad-header", locateJSONL(text, "seeother")+1, fmt.Sprintf("version %q: want %s", h.SeeOther, jsonlVersion), "")
+		p.fail("bad-header", indent+locateJSONL(text, "seeother")+1, fmt.Sprintf("version %q: want %s", h.SeeOther, jsonlVersion), "")
 		return true, errStop
 	case h.Mode == "":
 		return true, nil
 	}
 	if err := p.mode.UnmarshalText([]byte(h.Mode)); err != nil {
-		p.fail("bad-header", locateJSONL(text, "mode")+1, err.Error(), "")
+		p.fail("bad-header", indent+locateJSONL(text, "mode")+1, err.Error(), "")
 		return true, errStop
 	}
 	return true, nil
@@ -92,7 +96,10 @@ func (p *jsonlParser) bad(text string, indent int, err error) {
 		name := strings.TrimPrefix(kind.Field, "plain.")
 		column = locateJSONL(text, name) + 1
 		err = fmt.Errorf("%s: want %s, not a JSON %s", cmp.Or(name, "rule"), kindOf(kind.Type.String()), kind.Value)
+	} else if key, ok := errors.AsType[*keyError](err); ok {
+		column = indent + key.offset + 1
 	} else if field, ok := errors.AsType[*FieldError](err); ok {
+		err = field // the first of them
 		column = locateJSONL(text, field.Field) + 1
 	} else if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		name, _ := strconv.Unquote(key)

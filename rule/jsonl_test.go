@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestJSONLinesAreTheWholeModel(t *testing.T) {
@@ -43,7 +44,19 @@ func TestJSONLinesFindings(t *testing.T) {
 		{"a key that is not known", `{"path":"/a","Target_":"/b"}`, []string{"1:14 invalid"}, 0},
 		{"a key of the wrong kind", `{"path":"/a","status":"301"}`, []string{"1:14 invalid"}, 0},
 		{"a list of the wrong kind", `{"path":"/a","hosts":"x"}`, []string{"1:14 invalid"}, 0},
-		{"a time that is none", `{"path":"/a","from":"tomorrow"}`, []string{"1:0 invalid"}, 0},
+		{"a time that is none", `{"path":"/a","from":"tomorrow"}`, []string{"1:14 invalid"}, 0},
+		{"a sunset that is none", `{"path":"/a","target":"/b","intent":"moved","sunset":"2030-13-01"}`, []string{"1:45 invalid"}, 0},
+		{"a time that is no text", `{"path":"/a","until":2030}`, []string{"1:14 invalid"}, 0},
+		{"a duration that is none", `{"path":"/a","max_age":"1 day"}`, []string{"1:14 invalid"}, 0},
+		{"a stage that is none", `{"path":"/a","stage":"on"}`, []string{"1:14 invalid"}, 0},
+		{"a key twice", `  {"path":"/a","target":"/b","intent":"moved","target":"/c"}`, []string{"1:47 invalid"}, 0},
+		{"a key twice, once with an escape", `{"path":"/a","p\u0061th":"/b"}`, []string{"1:14 invalid"}, 0},
+		{"a key of query twice", `{"path":"/a","query":{"a":"1","a":"2"}}`, []string{"1:31 invalid"}, 0},
+		{"a key of a condition twice", `{"path":"/a","when":[{"on":"host","on":"path"}]}`, []string{"1:35 invalid"}, 0},
+		{"a key in capitals", `{"Path":"/a","target":"/b","intent":"moved"}`, []string{"1:2 invalid"}, 0},
+		{"a key of a condition in capitals", `{"path":"/a","when":[{"ON":"host"}]}`, []string{"1:23 invalid"}, 0},
+		{"a key of the header twice", `{"mode":"specific","mode":"file-order"}`, []string{"1:20 bad-header"}, 0},
+		{"a key of the header in capitals", `{"seeother":"rules/1","Mode":"file-order"}`, []string{"1:23 bad-header"}, 0},
 		{"host and hosts", `{"host":"a","hosts":["b"]}`, []string{"1:2 invalid"}, 0},
 		{"two objects", `{"path":"/a","target":"/b","intent":"moved"} {}`, []string{"1:46 invalid"}, 0},
 		{"no object", `[]`, []string{"1:0 invalid"}, 0},
@@ -63,6 +76,27 @@ func TestJSONLinesFindings(t *testing.T) {
 				t.Errorf("%d rules, want %d", len(rules), tt.rules)
 			}
 		})
+	}
+}
+
+func TestDatesInJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		"2030-01-01": "2030-01-01T00:00:00Z", "2030-01-01T08:00:00+01:00": "2030-01-01T07:00:00Z",
+	} {
+		var r Rule
+		line := fmt.Sprintf(`{"from":%[1]q,"until":%[1]q,"sunset":%[1]q,"deprecation":%[1]q,"query":{"Path":"x","path":"y"}}`, text)
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		for _, got := range []time.Time{r.From, r.Until, r.Sunset, r.Deprecation} {
+			if got.UTC().Format(time.RFC3339) != want {
+				t.Errorf("%s is %v", text, got)
+			}
+		}
+	}
+	err := json.Unmarshal([]byte(`{"from":"soon"}`), &Rule{})
+	if want := `from: "soon": want a date such as 2026-12-31, or a time such as 2026-12-31T18:00:00Z`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

@@ -113,7 +113,7 @@ func (l *loader) file(s Source) {
 		s.Format, _ = FormatOf(s.File)
 	}
 	if s.Format == "" || s.Format == FormatYAML {
-		l.fail("unknown-format", s.File, "rules are read from _redirects, .redirects, .csv, .tsv, .jsonl and .ndjson")
+		l.fail("unknown-format", s.File, "rules are read from _redirects, .redirects, .csv, .tsv, .jsonl, .ndjson, .yaml and .yml")
 		return
 	}
 	in := l.open(s)

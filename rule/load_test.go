@@ -191,3 +191,19 @@ func TestLoadOfManyBatchesLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A file that was cut off must not take the rules of the live table away.
+func TestLoadRefusesFilesWithoutRules(t *testing.T) {
+	for name, text := range map[string]string{
+		"_redirects": "", "a.redirects": "# nothing\n\n", "a.csv": "path,target\n", "b.csv": "", "c.csv": "path,target,colour\n", "a.jsonl": "\n", "b.jsonl": `{"seeother":"rules/1"}`,
+	} {
+		file := write(t, t.TempDir(), name, text)
+		_, findings, err := Load([]Source{{File: file}}, Options{})
+		if err != nil || !slices.ContainsFunc(findings, func(f Finding) bool { return f.ID == "empty-file" && f.Severity == Error && f.Mend != "" }) {
+			t.Errorf("%s of %q: %v, %v", name, text, findings, err)
+		}
+	}
+	if _, findings, err := Load([]Source{{File: "x.yaml", Rules: []Rule{}}}, Options{}); err != nil || len(findings) > 0 {
+		t.Errorf("no rules in YAML: %v, %v", findings, err)
+	}
+}

@@ -163,7 +163,10 @@ func (m *Match) appendSite(dst []byte, target string) []byte {
 		return dst
 	}
 	alias := slices.Contains(c.aliases, m.hostName())
-	if alias || c.https && m.req.Scheme == "http" {
+	switch http := c.https && m.req.Scheme == "http"; {
+	case alias && http && c.sameHostFirst:
+		return append(append(dst, "https://"...), m.hostName()...)
+	case alias || http:
 		return append(dst, c.origin...)
 	}
 	return dst
@@ -197,31 +200,24 @@ func (m *Match) appendQuery(dst []byte, a *attrs, has bool) []byte {
 // appendMerged appends the request's parameters that the target does not have,
 // and that Only lists where it does.
 func (m *Match) appendMerged(dst []byte, r *Rule, query string, separator byte) []byte {
-	own := ""
+	own := map[string]bool{}
 	if separator == '&' {
-		_, own, _ = strings.Cut(string(dst), "?")
+		_, text, _ := strings.Cut(string(dst), "?")
+		for pair := range strings.SplitSeq(text, "&") {
+			name, _, _ := strings.Cut(pair, "=")
+			own[string(appendParameter(nil, name))] = true
+		}
 	}
-	for rest := query; rest != ""; {
-		pair, _, _ := strings.Cut(rest, "&")
-		var name string
-		name, _, rest = m.parameter(rest)
-		if pair == "" || len(r.Only) > 0 && !slices.Contains(r.Only, name) || hasParameter(own, name) {
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		m.scratch = appendParameter(m.scratch[:0], name)
+		if pair == "" || own[string(m.scratch)] || len(r.Only) > 0 && !slices.Contains(r.Only, string(m.scratch)) {
 			continue
 		}
 		dst = append(append(dst, separator), pair...)
 		separator = '&'
 	}
 	return dst
-}
-
-func hasParameter(query, name string) bool {
-	for pair := range strings.SplitSeq(query, "&") {
-		found, _, _ := strings.Cut(pair, "=")
-		if string(appendParameter(nil, found)) == name {
-			return true
-		}
-	}
-	return false
 }
 
 func (m *Match) appendPieces(dst []byte, a *attrs, pieces []piece) []byte {
@@ -254,7 +250,7 @@ func (m *Match) pieceValue(a *attrs, p *piece) string {
 	case fromPath:
 		return m.capture(a, p.index)
 	case fromParameter:
-		value, _ := m.raw(p.text)
+		value := m.parameter(p.text).raw
 		if p.spaces {
 			value = strings.ReplaceAll(value, "+", "%20")
 		}

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -9,10 +10,6 @@ import (
 
 	"github.com/seeother/seeother"
 )
-
-// MaxParameters is how many parameters of a request's query are looked up.
-// What comes behind them finds no rule that is for a certain parameter.
-const MaxParameters = 256
 
 // Match is what a table says of one request. The zero value is ready; it holds
 // memory that the next Table.Match uses again, and must not be copied. What its
@@ -37,8 +34,13 @@ type Match struct {
 	host    string
 	hostBuf []byte
 	hosts   []uint32
+	values  values
 	scratch []byte
-	value   []byte // a decoded parameter
+
+	work      int   // bytes that expressions may still look at
+	exhausted bool  // there were more
+	canary    bool  // a rule that holds acts for other clients only
+	nextFrom  int64 // a rule that would hold begins then, in seconds; 0: none
 
 	tried   []uint64 // a bit for each regular expression that was looked at
 	touched []uint32
@@ -60,7 +62,27 @@ func (t *Table) Match(req *Request, m *Match) bool {
 		return false
 	}
 	m.search()
+	if m.exhausted {
+		m.entry, m.reported = 0, 0
+	}
 	return m.entry != 0
+}
+
+// Exhausted reports whether the request was too long for the expressions of the
+// table, and so has no answer: 414, or 431 where its header is. A request of
+// the usual size never is.
+func (m *Match) Exhausted() bool { return m.exhausted }
+
+// spend takes n bytes for an expression to look at. It is false when too much
+// was looked at.
+func (m *Match) spend(n int) bool {
+	if m.asks || m.notes {
+		return true
+	}
+	if m.work -= n; m.work < 0 {
+		m.exhausted = true
+	}
+	return !m.exhausted
 }
 
 func (m *Match) begin(t *Table, req *Request) {
@@ -68,6 +90,8 @@ func (m *Match) begin(t *Table, req *Request) {
 	m.made, m.refused = [4]bool{}, [4]bool{}
 	m.looked = false
 	m.host, m.hosts = "", m.hosts[:0]
+	m.values.reset()
+	m.work, m.exhausted, m.canary, m.nextFrom = t.work, false, false, 0
 }
 
 func (m *Match) search() {
@@ -106,7 +130,7 @@ func (m *Match) hostName() string {
 		if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 			host = host[:i]
 		}
-		host = strings.TrimSuffix(host, ".")
+		host = plainHost(host)
 		if hasUpper(host) {
 			m.hostBuf = appendFolded(m.hostBuf[:0], host)
 			host = text(m.hostBuf)
@@ -114,6 +138,17 @@ func (m *Match) hostName() string {
 		m.host = host
 	}
 	return m.host
+}
+
+// plainHost is the host in the one spelling that it has beside the case of
+// letters: without a final dot, an IPv6 address in its shortest form (RFC 5952).
+func plainHost(host string) string {
+	if strings.HasPrefix(host, "[") {
+		if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && addr.Is6() && addr.Zone() == "" {
+			return "[" + addr.String() + "]"
+		}
+	}
+	return strings.TrimSuffix(host, ".")
 }
 
 // text is b as a string, good until b is written again.
@@ -181,17 +216,12 @@ func (m *Match) exact(s space, host uint32, path string) bool {
 
 // exactQuery looks up rules that want one of the request's parameters.
 func (m *Match) exactQuery(hash uint64, s space, host uint32, path string) (found bool) {
-	x, rest := &m.t.exact, m.req.Query
-	for range MaxParameters {
-		if rest == "" {
-			break
-		}
-		var p parameter
-		p.name, p.value, rest = m.parameter(rest)
-		if m.chain(x, x.withParameter(hash, p), s, host, path) {
+	x := &m.t.exact
+	for _, v := range m.parameters() {
+		if m.chain(x, x.withParameter(hash, parameter{name: v.name, value: v.value}), s, host, path) {
 			found = true
 		}
-		if m.chain(x, x.withParameter(hash, parameter{name: p.name, any: true}), s, host, path) {
+		if m.chain(x, x.withParameter(hash, parameter{name: v.name, any: true}), s, host, path) {
 			found = true
 		}
 	}
@@ -251,10 +281,11 @@ func (m *Match) considerEntry(e *entry) bool {
 func (m *Match) acts(e *entry) bool {
 	t := m.t
 	a := t.attrs[e.attr]
-	if a.headers != nil {
-		m.vary = append(slices.Clip(m.vary), a.headers...)
-	}
-	if a.conditional && m.fails(e, a) != nothing {
+	m.vary = addNames(m.vary, a.headers)
+	if why := m.failing(e, a); why != nothing {
+		if why == tooEarly && (m.nextFrom == 0 || a.c.from < m.nextFrom) {
+			m.nextFrom = a.c.from
+		}
 		if m.notes {
 			m.failed = append(m.failed, e.n)
 		}
@@ -264,10 +295,29 @@ func (m *Match) acts(e *entry) bool {
 	if stage == seeother.Enforce || stage.Acts(m.req.Client) {
 		return true
 	}
+	m.canary = m.canary || stage.IsCanary()
 	if stage != seeother.Off && (m.reported == 0 || better(a.rank, e.rule, m.repRank, t.entries.at(m.reported-1).rule)) {
 		m.reported, m.repRank = e.n+1, a.rank
 	}
 	return false
+}
+
+// addNames adds the names that are not there yet. It never writes to what list
+// shares with a table.
+func addNames(list, names []string) []string {
+	for _, name := range names {
+		if !slices.Contains(list, name) {
+			list = append(slices.Clip(list), name)
+		}
+	}
+	return list
+}
+
+func (m *Match) failing(e *entry, a *attrs) reason {
+	if !a.conditional {
+		return nothing
+	}
+	return m.fails(e, a)
 }
 
 // reason is why a rule that has the right path and host is not the one.
@@ -326,162 +376,4 @@ func (m *Match) when(c *compiled) reason {
 		return tooLate
 	}
 	return nothing
-}
-
-// parameter cuts the first parameter off a query, decoded. Both are good until
-// the next call.
-func (m *Match) parameter(query string) (name, value, rest string) {
-	raw, rest, _ := strings.Cut(query, "&")
-	name, value, _ = strings.Cut(raw, "=")
-	if strings.ContainsAny(raw, "%+") {
-		m.value = appendParameter(m.value[:0], name)
-		n := len(m.value)
-		m.value = appendParameter(m.value, value)
-		name, value = text(m.value[:n]), text(m.value[n:])
-	}
-	return name, value, rest
-}
-
-// appendParameter decodes as application/x-www-form-urlencoded (URL standard
-// section 5.1); an encoding that is broken stays.
-func appendParameter(dst []byte, s string) []byte {
-	start := len(dst)
-	dst = appendUnescaped(dst, s)
-	if strings.IndexByte(s, '+') < 0 {
-		return dst
-	}
-	dst = dst[:start]
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '+':
-			dst = append(dst, ' ')
-		case c == '%' && isEncoded(s, i):
-			dst = append(dst, unhex(s[i+1])<<4|unhex(s[i+2]))
-			i += 2
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}
-
-// has reports whether the query has the parameter, with this value at least once.
-func (m *Match) has(p parameter) bool {
-	rest := m.req.Query
-	for rest != "" {
-		var name, value string
-		if name, value, rest = m.parameter(rest); name == p.name && (p.any || value == p.value) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasAll is has for what queryText wrote.
-func (m *Match) hasAll(query string) bool {
-	for query != "" {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
-		name, value, _ := strings.Cut(pair, "=")
-		m.scratch = appendUnescaped(m.scratch[:0], name)
-		n := len(m.scratch)
-		m.scratch = appendUnescaped(m.scratch, value)
-		if !m.has(parameter{name: text(m.scratch[:n]), value: text(m.scratch[n:])}) {
-			return false
-		}
-	}
-	return true
-}
-
-// hasOnly reports whether the query has no parameter that the rule does not name.
-func (m *Match) hasOnly(e *entry, a *attrs) bool {
-	rest := m.req.Query
-	for rest != "" {
-		var name string
-		if name, _, rest = m.parameter(rest); !m.names(e, a, name) {
-			return false
-		}
-	}
-	return true
-}
-
-func (m *Match) names(e *entry, a *attrs, name string) bool {
-	if a.own {
-		return slices.ContainsFunc(a.c.query, func(p parameter) bool { return p.name == name })
-	}
-	for query := m.t.queryOf(e); query != ""; {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
-		encoded, _, _ := strings.Cut(pair, "=")
-		m.scratch = appendUnescaped(m.scratch[:0], encoded)
-		if string(m.scratch) == name {
-			return true
-		}
-	}
-	return false
-}
-
-// raw is the value of the first parameter of a name, as it came.
-func (m *Match) raw(name string) (string, bool) {
-	rest := m.req.Query
-	for rest != "" {
-		this := rest
-		var found string
-		if found, _, rest = m.parameter(rest); found == name {
-			pair, _, _ := strings.Cut(this, "&")
-			_, value, _ := strings.Cut(pair, "=")
-			return value, true
-		}
-	}
-	return "", false
-}
-
-// holds reports whether a condition does.
-func (m *Match) holds(c *condition) bool {
-	value := m.valueOf(c)
-	var ok bool
-	switch c.test {
-	case testSet:
-		ok = value != ""
-	case testEmpty:
-		ok = value == ""
-	case testEquals:
-		ok = value == c.value
-	case testRegexp:
-		ok = c.re.MatchString(value)
-	}
-	return ok != c.not
-}
-
-// valueOf is what a condition looks at; "" where there is none.
-func (m *Match) valueOf(c *condition) string {
-	switch c.on {
-	case "host":
-		return m.hostName()
-	case "scheme":
-		return m.req.Scheme
-	case "method":
-		return m.req.Method
-	case "path":
-		path, _ := m.path(spaceDecoded)
-		return path
-	case "query":
-		return m.req.Query
-	case "parameter":
-		rest := m.req.Query
-		for rest != "" {
-			var name, value string
-			if name, value, rest = m.parameter(rest); name == c.name {
-				return value
-			}
-		}
-	case "header":
-		return strings.Join(m.req.Header[c.name], ", ")
-	case "cookie":
-		r := http.Request{Header: m.req.Header}
-		if cookie, err := r.Cookie(c.name); err == nil {
-			return cookie.Value
-		}
-	}
-	return ""
 }

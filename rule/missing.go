@@ -32,6 +32,9 @@ func (a *answer) watch(mw Middleware, w http.ResponseWriter, r *http.Request, ne
 		}
 	}()
 	next.ServeHTTP(out, r)
+	if !out.wrote { // net/http sends 200 now
+		a.mark(w.Header())
+	}
 }
 
 // watcher looks at the one status that is sent. What is not a 404 streams
@@ -75,6 +78,9 @@ func (w *watcher) WriteHeader(status int) {
 // replace tells of the rules that are for what the app does not have, and sends
 // the redirect if there is one.
 func (w *watcher) replace() bool {
+	if keep := w.middleware.Keep; keep != nil && keep(w.request) {
+		return false
+	}
 	for i := range w.answer.later {
 		e := &w.answer.later[i]
 		e.decision.Before = http.StatusNotFound

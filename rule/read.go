@@ -53,6 +53,7 @@ type reporter struct {
 	report func(Finding) // may be nil
 	most   int           // that are handed on; 0: MaxFindings
 	count  int
+	errors int      // of them, those of severity Error
 	worst  Severity // of those that were not handed on
 }
 
@@ -83,8 +84,8 @@ func (r *reader) read(f Format) error {
 	if err == nil {
 		err = r.err
 	}
-	if err == nil && r.records == 0 && r.count == 0 {
-		r.find("empty-file", Warning, 0, 0, "there is no rule in this file", "")
+	if err == nil && r.records == 0 && r.errors == 0 {
+		r.find("empty-file", Error, 0, 0, "there is no rule in this file", "take the file out, or see whether it was cut off")
 	}
 	return err
 }
@@ -173,6 +174,9 @@ func (r *reader) find(id string, s Severity, line, column int, message, mend str
 }
 
 func (r *reporter) finding(f Finding) {
+	if f.Severity == Error {
+		r.errors++
+	}
 	if r.count++; r.count > r.limit() {
 		r.worst = max(r.worst, f.Severity)
 		return

@@ -218,7 +218,7 @@ func (m *Match) try(x *regexps, n uint32) bool {
 		return false
 	}
 	path, ok := m.path(a.c.space &^ spaceSlash)
-	return ok && a.c.re.MatchString(path) && m.consider(n)
+	return ok && m.spend(len(path)) && a.c.re.MatchString(path) && m.consider(n)
 }
 
 func (m *Match) isHost(host uint32) bool {

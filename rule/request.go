@@ -24,5 +24,8 @@ func RequestOf(r *http.Request, scheme, host string) Request {
 	if path == "" {
 		path = r.URL.EscapedPath()
 	}
+	if path == "" { // of "GET http://www.example.com", RFC 9112 section 3.2.2
+		path = "/"
+	}
 	return Request{Method: r.Method, Scheme: scheme, Host: host, Path: path, Query: r.URL.RawQuery, Header: r.Header}
 }

@@ -1,11 +1,8 @@
 package rule
 
 import (
-	"encoding/json"
-	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/seeother/seeother"
@@ -166,29 +163,6 @@ func (e *FieldError) Unwrap() error { return e.Err }
 func (r *Rule) Validate() error {
 	_, err := compile(r)
 	return err
-}
-
-// UnmarshalJSON reads r strictly: an unknown key is an error. "host" may stand
-// for "hosts" with one entry.
-func (r *Rule) UnmarshalJSON(data []byte) error {
-	type plain Rule
-	in := struct {
-		*plain
-
-		Host string `json:"host"`
-	}{plain: (*plain)(r)}
-	dec := json.NewDecoder(strings.NewReader(string(data)))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
-		return err
-	}
-	if in.Host != "" {
-		if len(r.Hosts) > 0 {
-			return &FieldError{"host", errors.New("want host or hosts, not both")}
-		}
-		r.Hosts = []string{in.Host}
-	}
-	return nil
 }
 
 // intents are what the words of Intent say, Pass excepted.

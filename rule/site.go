@@ -18,13 +18,14 @@ const CanonicalFile = canonicalFile
 type site struct {
 	t      *Table
 	ours   map[string]bool
-	scheme string // of an ordinary request
-	host   string // likewise
-	other  bool   // nothing says which host, so it is one that no rule names
+	named  map[string]bool // hosts of origins that have a port, without it
+	scheme string          // of an ordinary request
+	host   string          // likewise
+	other  bool            // nothing says which host, so it is one that no rule names
 }
 
 func newSite(t *Table, origins []string) site {
-	s := site{t: t, ours: map[string]bool{}, scheme: "https", host: "www.example.com"}
+	s := site{t: t, ours: map[string]bool{}, named: map[string]bool{}, scheme: "https", host: "www.example.com"}
 	for _, name := range slices.Sorted(maps.Keys(t.hosts.exact)) {
 		s.ours[name] = true
 	}
@@ -47,6 +48,9 @@ func newSite(t *Table, origins []string) site {
 			s.scheme, s.host = u.Scheme, u.Host
 		}
 		s.ours[u.Host] = true
+		if u.Port() != "" {
+			s.named[u.Hostname()] = true
+		}
 	}
 	s.other = len(origins) == 0
 	for n := 0; s.other && s.ours[s.host]; n++ {
@@ -74,12 +78,26 @@ func (s *site) isOurs(host string) bool {
 	return false
 }
 
+// isOtherPort reports whether a host is one of this site's with another port:
+// rules do not look at it, and the same gateway may answer there.
+func (s *site) isOtherPort(host string) bool {
+	host = strings.ToLower(host)
+	name := host
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		name = host[:i]
+	}
+	return !s.isOurs(host) && (s.named[strings.Trim(name, "[]")] || name != host && s.isOurs(name))
+}
+
+// errOtherPort is for a Location on another port of a host of this site.
+var errOtherPort = errors.New("another port")
+
 // errElsewhere is for a Location that leads off this site.
 var errElsewhere = errors.New("another site")
 
 // next is the request that a client sends to a Location. The error is
-// errElsewhere.
-func (s *site) next(req Request, status int, location string) (Request, error) {
+// errElsewhere, or errOtherPort with the request.
+func (s *site) next(req Request, status int, location string) (_ Request, err error) {
 	follow, ok := seeother.Follow(status, req.Method)
 	if !ok {
 		return req, errElsewhere
@@ -92,7 +110,11 @@ func (s *site) next(req Request, status int, location string) (Request, error) {
 		if i := strings.IndexAny(rest, "/?"); i >= 0 {
 			host = rest[:i]
 		}
-		if !s.isOurs(host) {
+		switch {
+		case s.isOurs(host):
+		case s.isOtherPort(host):
+			err = errOtherPort
+		default:
 			return req, errElsewhere
 		}
 		req.Scheme, req.Host, location = scheme, host, rest[len(host):]
@@ -101,5 +123,5 @@ func (s *site) next(req Request, status int, location string) (Request, error) {
 		}
 	}
 	req.Path, req.Query, _ = strings.Cut(location, "?")
-	return req, nil
+	return req, err
 }

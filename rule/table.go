@@ -28,6 +28,7 @@ type Table struct {
 	tree      tree
 	regexps   regexps
 	canonical canonical
+	work      int  // see Match.spend
 	staged    bool // a rule is not enforced
 }
 
@@ -178,7 +179,7 @@ func (h *hosts) number(host string) uint32 {
 	if host == "" {
 		return 0
 	}
-	host = strings.ToLower(host)
+	host = plainHost(strings.ToLower(host))
 	set, name := &h.exact, host
 	if domain, ok := strings.CutPrefix(host, "*."); ok {
 		set, name = &h.below, domain

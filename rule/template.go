@@ -62,6 +62,8 @@ type template struct {
 // seldom have many.
 type originCache struct{ text, origin string }
 
+const wantTarget = "want a path that begins with a slash, or http:// or https:// and a host"
+
 var errUnclosed = errors.New("a brace is not closed: write one that is meant as such %7B")
 
 // parseTemplate reads a target. names finds what captures there are.
@@ -99,6 +101,10 @@ func (t *template) fix(target string, cache *originCache) error {
 	parsed, err := seeother.ParseTarget(target, nil, origin)
 	if err != nil {
 		return err
+	}
+	if t.relative && !strings.HasPrefix(target, "?") && !strings.HasPrefix(target, "#") {
+		// "www.example.com/x" and "x" are slips far more often than they are meant.
+		return fmt.Errorf("target %q: %s", target, wantTarget)
 	}
 	if t.relative { // resolved at each request
 		t.isFixed = false
@@ -232,10 +238,10 @@ func placeholder(text string, r *Rule, names func(string) (piece, bool), where p
 	}
 	if hasMode {
 		if p.enc, ok = encoders[mode]; !ok {
-			return p, fmt.Errorf("placeholder {%s}: encoder %q: want keep, path, segment, component, nginx or apache", name, mode)
+			return p, fmt.Errorf("placeholder {%s}: encoder %q: want keep, query, path, segment, component, nginx or apache", name, mode)
 		}
 	} else {
-		p.enc = p.source.encoder(r, where)
+		p.enc = p.encoder(r, where)
 	}
 	if where == partAuthority {
 		p.enc, p.beyond = encHost, p.enc
@@ -248,19 +254,27 @@ func placeholder(text string, r *Rule, names func(string) (piece, bool), where p
 // isPath reports whether the value always begins with a slash.
 func (s source) isPath() bool { return s == fromRequestPath || s == fromDecodedPath }
 
-// encoder is how a value is encoded where the target does not say.
-func (s source) encoder(r *Rule, where part) encoder {
-	inQuery := where >= partQuery
-	switch s {
-	case fromRequestPath, fromQuery, fromQueryMark, fromHost, fromScheme, fromSubdomain, fromParameter:
+// encoder is how a value is encoded where the target does not say: what came
+// encoded stays as it is, and nothing adds a parameter to a query.
+func (p *piece) encoder(r *Rule, where part) encoder {
+	inQuery, raw := where >= partQuery, false
+	switch p.source {
+	case fromQuery, fromQueryMark, fromHost, fromScheme, fromSubdomain, fromParameter:
 		return encKeep
+	case fromRequestPath:
+		raw = true
 	case fromPath:
-		if !r.Decoded && !inQuery {
-			return encKeep
-		}
-	case fromText, fromCondition, fromDecodedPath:
+		raw = !r.Decoded
+	case fromCondition:
+		raw = r.When[p.index].On == "query"
+	case fromText, fromDecodedPath:
 	}
-	if inQuery {
+	switch {
+	case raw && inQuery:
+		return encQuery
+	case raw:
+		return encKeep
+	case inQuery:
 		return encComponent
 	}
 	return encPath
@@ -294,7 +308,7 @@ func (t *template) check(target string, r *Rule) error {
 	authority, fixed := t.authority()
 	switch {
 	case authority == "" && !t.startsOnSite():
-		return fmt.Errorf("target %q: want a path that begins with a slash, or http:// or https:// and a host", target)
+		return fmt.Errorf("target %q: %s", target, wantTarget)
 	case authority == "":
 		t.onSite = true
 	case fixed:

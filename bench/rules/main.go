@@ -9,8 +9,8 @@
 // app behind the servers (nginx with fixed answers) share another (-load-cpu).
 // Rounds are interleaved, so that a machine that gets slower or busier does so
 // for all servers. Throughput is counted by the second of the server's own CPU
-// time. The result goes to standard output as Markdown tables, or with -json as
-// all single measurements.
+// time. The result goes to standard output as Markdown tables and to -out as
+// JSON, or with -json all single measurements go to standard output.
 //
 //	exact     a million exact rules: time to start, memory, hits, misses, and a
 //	          reload while requests come at 30 % of what the server can do
@@ -54,6 +54,7 @@ type options struct {
 	loadCPU     int
 	seeother    string // the program to measure; empty: build it
 	json        bool
+	out         string // where the JSON goes
 }
 
 // scenarios are the names that -only takes, in the order of their tables.
@@ -73,6 +74,7 @@ func main() {
 	flag.IntVar(&o.loadCPU, "load-cpu", 1, "the core of the load and of the app")
 	flag.StringVar(&o.seeother, "seeother", "", "the seeother `program` to measure (default: build ./cmd/seeother)")
 	flag.BoolVar(&o.json, "json", false, "print the single measurements instead of tables")
+	flag.StringVar(&o.out, "out", "bench/out/rules.json", "`file` for the single measurements as JSON")
 	flag.StringVar(&plain, "plain", "", "be the plain net/http server at this `address`, and nothing else")
 	flag.Parse()
 	o.only, o.servers = names(only), names(servers)
@@ -150,16 +152,21 @@ func run(ctx context.Context, o options) (err error) {
 			continue
 		}
 		if err := b.scenario(ctx, name); err != nil {
-			return fmt.Errorf("scenario %q: %w", name, err)
+			// What was measured before is worth its time.
+			return errors.Join(fmt.Errorf("scenario %q: %w", name, err), b.print())
 		}
 	}
-	if o.json {
-		text, err := json.MarshalIndent(b.samples, "", "  ")
-		fmt.Println(string(text))
-		return err
+	return b.print()
+}
+
+func (b *bench) print() error {
+	if !b.json {
+		fmt.Print(b.markdown())
+		return rig.WriteJSON(b.out, b.samples)
 	}
-	fmt.Print(b.markdown())
-	return nil
+	text, err := json.MarshalIndent(b.samples, "", "  ")
+	fmt.Println(string(text))
+	return err
 }
 
 // validate reports everything that is wrong or missing at once.

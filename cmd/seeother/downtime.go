@@ -95,7 +95,7 @@ func (s *site) detours(file configfile.File) (use func(), err error) {
 
 // upstreamProbe checks the app for /readyz. A load balancer must not turn away
 // from a gateway that has an answer of its own: in maintenance, and while a
-// sister site takes the requests, it is ready all the same.
+// sister site answers and takes the requests, it is ready all the same.
 func (s *site) upstreamProbe() admin.Probe {
 	var detail atomic.Value
 	run := func(ctx context.Context) error {
@@ -107,7 +107,11 @@ func (s *site) upstreamProbe() admin.Probe {
 				text += " until " + v.Until.UTC().Format(time.RFC3339)
 			}
 		} else if sister := s.gateway.Sister(); err != nil && sister != "" && !s.downtime.reportOnly.Load() {
-			text = "requests are sent to " + sister
+			if wrong := s.gateway.SisterAnswers(ctx); wrong != nil {
+				err = fmt.Errorf("the app: %w; the sister %s: %w", err, sister, wrong)
+			} else {
+				text = "requests are sent to " + sister
+			}
 		}
 		if err != nil && text != "" {
 			text, err = text+"; the app: "+err.Error(), nil

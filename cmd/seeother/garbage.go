@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -80,10 +81,17 @@ func (b *rulebook) tune() {
 // handover is how long a table is still known to those who counted its hits.
 const handover = time.Second
 
-// unsettle is called before rules are read.
+// unsettle is called before rules are read. How large the first table will be,
+// nobody knows; later ones are expected to be like it.
 func (b *rulebook) unsettle(replaces bool) {
 	b.unsettled.Add(1)
-	if !replaces && os.Getenv("GOGC") == "" {
+	if replaces {
+		return
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(math.MaxInt64)
+	}
+	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcFirst)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 func newMaintenance() *cobra.Command {
 	client := &adminClient{}
+	var format string
 	verb := &cobra.Command{
 		Use:   "maintenance",
 		Short: "Take the site down on purpose, now or at a planned time",
@@ -29,8 +30,10 @@ and for all gateways on its store.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	client.addFlags(verb)
-	verb.AddCommand(newMaintenanceStatus(client), newMaintenanceOn(client), newMaintenanceOff(client),
-		newMaintenanceSchedule(client), newMaintenanceCancel(client))
+	verb.PersistentFlags().StringVar(&format, "format", formatText, "`format` of what is printed: text or json (one object)")
+	_ = verb.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{formatText, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
+	verb.AddCommand(newMaintenanceStatus(client, &format), newMaintenanceOn(client, &format), newMaintenanceOff(client, &format),
+		newMaintenanceSchedule(client, &format), newMaintenanceCancel(client, &format))
 	return verb
 }
 
@@ -75,13 +78,14 @@ func (s maintenanceStatus) print(w io.Writer, asJSON bool) error {
 }
 
 func (m *maintenanceWindow) print(w io.Writer, from string) {
-	until := "somebody ends it"
+	until, length := "somebody ends it", ""
 	if !m.Until.IsZero() {
-		until = clock(m.Until)
+		until, length = clock(m.Until), span(m.Until.Sub(m.From))
 	}
 	for _, row := range []struct{ name, value string }{
 		{from, clock(m.From)},
 		{"until", until},
+		{"for", length},
 		{"reason", m.Reason},
 		{"retry after", (time.Duration(m.RetryAfterSeconds) * time.Second).String()},
 		{"allowed", strings.Join(m.Allow, ", ")},
@@ -93,10 +97,18 @@ func (m *maintenanceWindow) print(w io.Writer, from string) {
 	}
 }
 
+// span is a length of time without the seconds where there are none: 23h0m.
+func span(d time.Duration) string {
+	d = d.Round(time.Second)
+	if d >= time.Minute && d%time.Minute == 0 {
+		return strings.TrimSuffix(d.String(), "0s")
+	}
+	return d.String()
+}
+
 // maintenanceOrder is what "on" and "schedule" ask for.
 type maintenanceOrder struct {
 	from, until, length, retryAfter string // as the flags have them
-	asJSON                          bool
 
 	From              time.Time `json:"from,omitzero"`
 	Until             time.Time `json:"until,omitzero"`
@@ -115,7 +127,6 @@ func (o *maintenanceOrder) addFlags(verb *cobra.Command) {
 	flags.StringVar(&o.Reason, "reason", "", "a sentence for the page; `text` that people may read")
 	flags.StringSliceVar(&o.Allow, "allow", nil, "an `address` or network whose clients see the site; may be repeated")
 	flags.BoolVar(&o.Token, "token", false, "make a secret that opens the site, and show it once")
-	flags.BoolVar(&o.asJSON, "json", false, "as one JSON object")
 }
 
 // read makes values of the flags. Times without a zone are of this machine's.
@@ -188,7 +199,10 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 }
 
 // send asks the gateway to do it and prints what holds then.
-func (o *maintenanceOrder) send(cmd *cobra.Command, client *adminClient, path string) error {
+func (o *maintenanceOrder) send(cmd *cobra.Command, client *adminClient, path, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
 	if err := o.read(time.Now()); err != nil {
 		return err
 	}
@@ -196,13 +210,13 @@ func (o *maintenanceOrder) send(cmd *cobra.Command, client *adminClient, path st
 	if err := client.call(cmd.Context(), http.MethodPost, path, o, &s); err != nil {
 		return err
 	}
-	return s.print(cmd.OutOrStdout(), o.asJSON)
+	return s.print(cmd.OutOrStdout(), format == formatJSON)
 }
 
 const timeHelp = `A time is "03:00" (the next time that the clock reads so), "2026-11-27 03:00", both
 of this machine's zone, or 2026-11-27T03:00:00Z.`
 
-func newMaintenanceOn(client *adminClient) *cobra.Command {
+func newMaintenanceOn(client *adminClient, format *string) *cobra.Command {
 	var o maintenanceOrder
 	verb := &cobra.Command{
 		Use:   "on",
@@ -214,13 +228,15 @@ Where it is on already, all of it is set anew, the token too.
 		Example: `  seeother maintenance on --for 30m --reason "New disks."
   seeother maintenance on --allow 203.0.113.7 --token`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.send(cmd, client, "/api/v1/maintenance/on") },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.send(cmd, client, "/api/v1/maintenance/on", *format)
+		},
 	}
 	o.addFlags(verb)
 	return verb
 }
 
-func newMaintenanceSchedule(client *adminClient) *cobra.Command {
+func newMaintenanceSchedule(client *adminClient, format *string) *cobra.Command {
 	var o maintenanceOrder
 	verb := &cobra.Command{
 		Use:   "schedule --from TIME (--until TIME | --for DURATION)",
@@ -236,7 +252,7 @@ a new one takes its place.
 			if o.from == "" || cmp.Or(o.until, o.length) == "" {
 				return &usageError{errors.New("a plan has a beginning and an end"), "for example --from 02:00 --for 1h"}
 			}
-			return o.send(cmd, client, "/api/v1/maintenance/planned")
+			return o.send(cmd, client, "/api/v1/maintenance/planned", *format)
 		},
 	}
 	verb.Flags().StringVar(&o.from, "from", "", "when it begins, a `time` as above")
@@ -245,34 +261,35 @@ a new one takes its place.
 }
 
 // maintenanceVerb is a verb that says nothing but itself.
-func maintenanceVerb(client *adminClient, verb *cobra.Command, method, path string) *cobra.Command {
-	var asJSON bool
+func maintenanceVerb(client *adminClient, format *string, verb *cobra.Command, method, path string) *cobra.Command {
 	verb.Args = noArgs
 	verb.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkFormat(*format); err != nil {
+			return err
+		}
 		var s maintenanceStatus
 		if err := client.call(cmd.Context(), method, path, nil, &s); err != nil {
 			return err
 		}
-		return s.print(cmd.OutOrStdout(), asJSON)
+		return s.print(cmd.OutOrStdout(), *format == formatJSON)
 	}
-	verb.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
 	return verb
 }
 
-func newMaintenanceStatus(client *adminClient) *cobra.Command {
-	return maintenanceVerb(client, &cobra.Command{Use: "status", Short: "Say whether the site is down on purpose, and what is planned"},
+func newMaintenanceStatus(client *adminClient, format *string) *cobra.Command {
+	return maintenanceVerb(client, format, &cobra.Command{Use: "status", Short: "Say whether the site is down on purpose, and what is planned"},
 		http.MethodGet, "/api/v1/maintenance")
 }
 
-func newMaintenanceOff(client *adminClient) *cobra.Command {
-	return maintenanceVerb(client, &cobra.Command{
+func newMaintenanceOff(client *adminClient, format *string) *cobra.Command {
+	return maintenanceVerb(client, format, &cobra.Command{
 		Use: "off", Short: "Open the site again",
 		Long: "Open the site again: end the maintenance that holds, planned or not. One that is\nplanned for later stays.",
 	}, http.MethodDelete, "/api/v1/maintenance/on")
 }
 
-func newMaintenanceCancel(client *adminClient) *cobra.Command {
-	return maintenanceVerb(client, &cobra.Command{
+func newMaintenanceCancel(client *adminClient, format *string) *cobra.Command {
+	return maintenanceVerb(client, format, &cobra.Command{
 		Use: "cancel", Short: "Drop the plan",
 		Long: "Drop the plan, and end it if it has begun.",
 	}, http.MethodDelete, "/api/v1/maintenance/planned")

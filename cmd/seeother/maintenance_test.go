@@ -5,6 +5,8 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"regexp"
@@ -135,6 +137,8 @@ func siteOf(t *testing.T, text string) *site {
 // A gateway with an answer of its own stays ready without the app.
 func TestReadyWithoutTheApp(t *testing.T) {
 	t.Parallel()
+	sister := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(sister.Close)
 	const fast = "upstream: {health: {enabled: true, interval: 100ms}}\n"
 	for _, tt := range []struct {
 		name, config string
@@ -144,7 +148,8 @@ func TestReadyWithoutTheApp(t *testing.T) {
 	}{
 		{"nothing is set", "", false, false, "refused"},
 		{"unhealthy", fast, false, false, "unhealthy since 20"},
-		{"unhealthy with a sister", fast + `failover: {sister: "https://standby.example"}`, false, true, "requests are sent to https://standby.example; the app: unhealthy since 20"},
+		{"unhealthy with a sister", fast + `failover: {sister: "` + sister.URL + `"}`, false, true, "requests are sent to " + sister.URL + "; the app: unhealthy since 20"},
+		{"unhealthy, and so is the sister", fast + `failover: {sister: "http://127.0.0.1:2"}`, false, false, "; the sister http://127.0.0.1:2: "},
 		{"in maintenance", "", true, true, "maintenance is on until 20"},
 		{"in maintenance, unhealthy", fast, true, true, "; the app: unhealthy since"},
 		{"in maintenance that only reports", "report_only: true", true, false, "refused"},
@@ -173,5 +178,16 @@ func TestReadyWithoutTheApp(t *testing.T) {
 				t.Errorf("the metric: %v", healthy != nil)
 			}
 		})
+	}
+}
+
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		23 * time.Hour: "23h0m", 90 * time.Minute: "1h30m", 30 * time.Second: "30s", 20 * time.Minute: "20m", 100*time.Second + time.Millisecond: "1m40s",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
 	}
 }

@@ -32,8 +32,8 @@ func newMatch() *cobra.Command {
 hop to hop on this site, and what becomes of method and body on the way. Nothing
 is sent anywhere.
 
-METHOD may be left out for GET. URL may be a path alone; it is then on the site
-that --origin or the configuration names. The FILEs are those of "seeother check".
+METHOD may be left out for GET. URL may be a path alone, which begins with a
+slash; it is then on the site that --origin or the configuration names. The FILEs are those of "seeother check".
 
 Exit codes: 0 a rule redirects the request or answers 410, 1 none does, 2 the
 rules or the command line are wrong.`,
@@ -88,7 +88,7 @@ func (f *matchFlags) run(cmd *cobra.Command, args []string) error {
 func matchArgs(args []string) (method, rawURL string, files []string, err error) {
 	method = http.MethodGet
 	if len(args) > 0 && !strings.Contains(args[0], "/") {
-		method, args = args[0], args[1:]
+		method, args = strings.ToUpper(args[0]), args[1:]
 	}
 	if len(args) == 0 || method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
 		return "", "", nil, &usageError{errors.New("want a METHOD and a URL"), "for example: seeother match GET /old _redirects"}
@@ -116,9 +116,12 @@ func (f *matchFlags) refused(cmd *cobra.Command, set *ruleSet) error {
 func (f *matchFlags) request(set *ruleSet, method, rawURL string) (rule.Request, error) {
 	req := rule.Request{Method: method, Client: f.client, Header: http.Header{}}
 	scheme, rest, absolute := strings.Cut(rawURL, "://")
-	if !absolute {
+	if strings.HasPrefix(rawURL, "/") { // also "/a?to=https://x"
 		base := set.origin()
-		scheme, rest = base.Scheme, base.Host+rawURL
+		scheme, rest, absolute = base.Scheme, base.Host+rawURL, true
+	}
+	if !absolute {
+		return req, &usageError{fmt.Errorf("URL %q: a URL begins with a slash, or with http:// or https://", rawURL), "for example: seeother match GET /old _redirects"}
 	}
 	if scheme != "http" && scheme != "https" {
 		return req, &usageError{fmt.Errorf("URL %q: want http or https", rawURL), "a path alone is good, too"}
@@ -136,6 +139,9 @@ func (f *matchFlags) request(set *ruleSet, method, rawURL string) (rule.Request,
 	}
 	req.Scheme, req.Host = scheme, host
 	req.Path, req.Query, _ = strings.Cut(path, "?")
+	if _, err := url.ParseRequestURI(path); err != nil || strings.Contains(path, " ") {
+		return req, &usageError{fmt.Errorf("URL %q: the server answers 400, before any rule: it cannot be read", rawURL), "write a percent sign that is meant as such %25, and a space %20"}
+	}
 	return req, errors.Join(f.addHeaders(&req), f.addTime(&req))
 }
 

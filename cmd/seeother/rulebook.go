@@ -128,9 +128,17 @@ func (b *rulebook) load(file configfile.File, name string) error {
 	}
 	addColumns(set.Findings, rule.Info)
 	b.use(set, file)
-	b.log.Info("redirect rules are in force", "rules", set.Table.Len(), "files", len(set.Files), "took", set.Took.Round(time.Millisecond).String())
+	b.log.Info("redirect rules are in force", "rules", set.Rules(), "files", filesOf(set), "canonical", set.Canonical(), "took", set.Took.Round(time.Millisecond).String())
 	b.warn(set.Findings)
 	return nil
+}
+
+// filesOf is how many files the rules of a set are from.
+func filesOf(set *rulefiles.Set) int {
+	if set.Canonical() > 0 {
+		return len(set.Files) - 1
+	}
+	return len(set.Files)
 }
 
 // answers reports whether there may be requests already.
@@ -143,7 +151,7 @@ func (b *rulebook) answers() bool {
 // use puts rules in force.
 func (b *rulebook) use(set *rulefiles.Set, file configfile.File) {
 	b.gateway.SetRules(gateway.Rules{Table: set.Table, Hit: b.hits.Use(set.Table).Hit, HSTS: file.Canonical.HSTS.Header()})
-	b.metrics.RulesLoaded(set.Table.Len(), set.Loaded)
+	b.metrics.RulesLoaded(set.Rules(), set.Loaded)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.set, b.refused, b.refusedAt, b.usage = set, nil, time.Time{}, nil
@@ -236,14 +244,18 @@ func (b *rulebook) detail() string {
 	if b.refused == nil {
 		return ""
 	}
-	return fmt.Sprintf("older rules are in force since %s: %v", b.refusedAt.UTC().Format(time.RFC3339), b.refused)
+	since := "none"
+	if !b.set.Loaded.IsZero() {
+		since = "those of " + b.set.Loaded.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("older rules are in force, %s: newer ones were refused at %s: %v", since, b.refusedAt.UTC().Format(time.RFC3339), b.refused)
 }
 
 // Summary is for the admin side.
 func (b *rulebook) Summary() admin.RulesSummary {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := admin.RulesSummary{Rules: b.set.Table.Len(), Loaded: b.set.Loaded, Warnings: len(b.set.Findings)}
+	out := admin.RulesSummary{Rules: b.set.Rules(), Loaded: b.set.Loaded, Warnings: len(b.set.Findings)}
 	for _, f := range b.set.Files {
 		out.Files = append(out.Files, admin.RulesFile{File: f.Name, Rules: f.Rules})
 	}

@@ -97,6 +97,9 @@ func (r *ruleReader) files(names []string) {
 		switch format, _ := rule.FormatOf(file); {
 		case format != rule.FormatYAML:
 			r.source(rule.Source{File: file, Format: format})
+		case isEmpty(file):
+			r.set.files = append(r.set.files, file)
+			r.set.findings = append(r.set.findings, rulefiles.Empty(file))
 		case isLarge(file):
 			r.yaml(file)
 		default:
@@ -115,6 +118,16 @@ func (r *ruleReader) source(s rule.Source) {
 func isLarge(file string) bool {
 	info, err := os.Stat(file)
 	return err == nil && info.Size() > configfile.MaxBytes
+}
+
+// isEmpty reports whether a small YAML file has no rules and nothing else.
+func isEmpty(file string) bool {
+	info, err := os.Stat(file)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > configfile.MaxBytes {
+		return false
+	}
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	return err == nil && rulefiles.IsEmpty(data)
 }
 
 // yaml reads a file of nothing but rules.

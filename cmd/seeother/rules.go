@@ -14,6 +14,7 @@ import (
 
 	"github.com/seeother/seeother/internal/admin"
 	"github.com/seeother/seeother/internal/configfile"
+	"github.com/seeother/seeother/rule"
 )
 
 func newRules() *cobra.Command {
@@ -50,7 +51,7 @@ rule lets it pass or only reports.`,
 
 func checkFormat(format string) error {
 	if format != formatText && format != formatJSON {
-		return &usageError{fmt.Errorf("--format %q: want text or json", format), "see seeother rules --help"}
+		return &usageError{fmt.Errorf("--format %q: want text or json", format), "for example --format json"}
 	}
 	return nil
 }
@@ -71,7 +72,7 @@ func printRules(w io.Writer, s admin.RulesSummary, asJSON bool) error {
 		_, _ = fmt.Fprintf(table, "warnings\t%d, see seeother check\n", s.Warnings) // likewise
 	}
 	if s.Refused != "" {
-		_, _ = fmt.Fprintf(table, "refused\t%s: %s\n", clock(s.RefusedAt), printable(s.Refused)) // likewise
+		_, _ = fmt.Fprintf(table, "refused at\t%s: %s\n", clock(s.RefusedAt), printable(s.Refused)) // likewise
 	}
 	return table.Flush()
 }
@@ -144,8 +145,9 @@ since later than that, and which was not hit, may have been used before: it is
 not in the list, and the last line says how many such rules there are. --young
 lists those instead.
 
-Days are counted in UTC, and whole: with --since 90d, a rule that was hit 90 days
-ago was used.`,
+Hits are counted by the day, in UTC. With --since 90d, a rule that was hit 90 days
+ago was used. Part of a day counts as a day. The rules that canonical makes are in
+the list, too, as canonical:https and the like.`,
 		Example: `  seeother rules unused --since 90d
   seeother rules unused --since 2026-01-01 --format json`,
 		Args: noArgs,
@@ -171,7 +173,7 @@ ago was used.`,
 		},
 	}
 	flags := verb.Flags()
-	flags.StringVar(&since, "since", since, "for how long, or since which day: `90d` or 2026-01-01")
+	flags.StringVar(&since, "since", since, "for how many days, or since which day: `90d` or 2026-01-01")
 	flags.BoolVar(&young, "young", false, "list those that are not counted for so long")
 	flags.IntVar(&l.limit, "limit", 1000, "at most so many")
 	return verb
@@ -186,7 +188,12 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, &usageError{fmt.Errorf("--since %q: want a time such as 90d, or a day such as 2026-01-01", text), "see seeother rules unused --help"}
 	}
-	return now.Add(-time.Duration(d)), nil
+	const day = 24 * time.Hour
+	days := int(time.Duration(d) / day)
+	if time.Duration(d)%day > 0 {
+		days++
+	}
+	return now.AddDate(0, 0, -days), nil
 }
 
 // ruleList is what --format json prints. More says that there are further rules
@@ -245,6 +252,8 @@ func printUnused(w io.Writer, page admin.RulePage, young bool) error {
 
 func labelOf(r admin.RuleUse) string {
 	switch {
+	case r.File == rule.CanonicalFile:
+		return rule.CanonicalFile + ":" + r.Name
 	case r.Name != "":
 		return r.Name
 	case r.Line == 0:

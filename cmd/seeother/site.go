@@ -41,6 +41,7 @@ type site struct {
 func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st store.Store, log *slog.Logger, observe seeother.Observer) (*site, error) {
 	s := &site{log: log, store: st, rollout: rollout.New(st), events: admin.NewEvents(0), metrics: admin.NewMetrics()}
 	everyone := func(ctx context.Context, d seeother.Decision) {
+		d.Method, d.Path, d.Reason = gateway.Shown(d.Method), gateway.Shown(d.Path), gateway.Shown(d.Reason)
 		s.metrics.Observe(ctx, d)
 		s.events.Observe(ctx, d)
 		observe(ctx, d)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,12 +52,16 @@ func (f *transfer) check() error {
 	if f.format != formatText && f.format != formatJSON {
 		return &usageError{fmt.Errorf("--format %q: want text or json", f.format), "for the format of the rules, say --to"}
 	}
-	f.to = rule.Format(f.toName)
-	if f.to == "" {
-		f.to = rule.Format(f.fallback)
-		if format, ok := rule.FormatOf(f.out); ok {
-			f.to = format
-		}
+	format, known := rule.FormatOf(f.out)
+	if f.out != "" && !known {
+		return &usageError{fmt.Errorf("%s: rules are not read from a file of such a name", f.out), "for example: -o rules.jsonl, rules.csv or _redirects"}
+	}
+	f.to = cmp.Or(rule.Format(f.toName), format, rule.Format(f.fallback))
+	if f.to != format && known && format != rule.FormatYAML {
+		return &usageError{fmt.Errorf("%s: the name says %s, and the rules are to be written as %s", f.out, format, f.to), "give it a name that says so"}
+	}
+	if format == rule.FormatYAML {
+		f.to = format
 	}
 	if !slices.Contains([]rule.Format{rule.FormatJSONL, rule.FormatCSV, rule.FormatRedirects}, f.to) {
 		return &usageError{fmt.Errorf("rules cannot be written as %q: want jsonl, csv or redirects", f.to), "for example: -o rules.jsonl"}
@@ -184,6 +189,9 @@ func ruleText(r *rule.Rule) string {
 // was not allowed.
 func (f *transfer) finish(cmd *cobra.Command, report *transferReport) error {
 	report.findNearest()
+	if report.rules+len(report.notes) == 0 && !f.allowDropped {
+		return &exitError{&hinted{fmt.Errorf("there are no redirects in %s", report.file), "nothing was written: with --allow-dropped it is"}, exitFailed}
+	}
 	refused := len(report.notes) > 0 && !f.allowDropped
 	if err := f.list(cmd.ErrOrStderr(), report, refused); err != nil {
 		return err

@@ -57,6 +57,7 @@ var statusOf = map[string]int{
 	"StatusUnsupportedMediaType": http.StatusUnsupportedMediaType, "StatusUnprocessableEntity": http.StatusUnprocessableEntity,
 	"StatusTooManyRequests": http.StatusTooManyRequests, "StatusInternalServerError": http.StatusInternalServerError,
 	"StatusNotImplemented": http.StatusNotImplemented, "StatusBadGateway": http.StatusBadGateway,
+	"StatusRequestURITooLong": http.StatusRequestURITooLong, "StatusRequestHeaderFieldsTooLarge": http.StatusRequestHeaderFieldsTooLarge,
 	"StatusServiceUnavailable": http.StatusServiceUnavailable, "StatusGatewayTimeout": http.StatusGatewayTimeout,
 }
 

@@ -109,7 +109,7 @@ func NewMetrics() *Metrics {
 
 func (m *Metrics) newRules() {
 	m.rules = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "seeother_rules", Help: "Redirect rules in force.",
+		Name: "seeother_rules", Help: "Redirect rules in force, without those that canonical makes.",
 	})
 	m.rulesLoaded = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "seeother_rules_loaded_timestamp_seconds", Help: "When the redirect rules in force were read; 0 where there are none.",

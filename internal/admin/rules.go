@@ -22,7 +22,7 @@ type Rules interface {
 
 // RulesSummary is which rules are in force, and since when.
 type RulesSummary struct {
-	Rules    int         `json:"rules"`
+	Rules    int         `json:"rules"` // without those that canonical makes, which are a file of Files
 	Files    []RulesFile `json:"files"`
 	Loaded   time.Time   `json:"loaded,omitzero"`
 	Warnings int         `json:"warnings"` // of the checks when they were read
@@ -160,7 +160,7 @@ func ruleSchemas() map[string]schema {
 	count := func() schema { return integer(0, -1) }
 	return map[string]schema{
 		"RulesSummary": object(map[string]schema{
-			"rules": count(), "files": list(ref("RulesFile")), "loaded": moment(),
+			"rules": about(count(), "Without those that canonical makes."), "files": list(ref("RulesFile")), "loaded": moment(),
 			"warnings":  about(count(), "Of the checks when they were read; seeother check says more."),
 			"refused":   about(text(), "Why files that changed since are not in force."),
 			"refusedAt": moment(),

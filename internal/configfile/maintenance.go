@@ -15,11 +15,11 @@ type Maintenance struct {
 	RetryAfter Duration `yaml:"retry_after"`
 	// Clients that see the site all the same, in every maintenance.
 	Allow []Network `yaml:"allow"`
-	// Paths that go to the app all the same, in the form of a route's path.
+	// Paths that go to the app all the same, in the form of a route's path. GET and HEAD of ACME challenges always do.
 	Exempt []string `yaml:"exempt"`
 	// Where requests are sent meanwhile with 307, path and query kept: an origin such as `https://status.example.com`. Empty: nowhere, they get 503.
 	StandIn string `yaml:"stand_in"`
-	// What is asked of the stand-in before a client is sent there: a status below 400 is good. While it does not answer, requests get 503.
+	// What is asked of the stand-in before a client is sent there: 2xx is good, also after redirects within it. While it does not answer, requests get 503.
 	StandInPath string `yaml:"stand_in_path"`
 	// The gateway of the stand-in uses the same store, so that a guarded request may go there too.
 	SharedStore bool `yaml:"shared_store"`
@@ -29,7 +29,7 @@ type Maintenance struct {
 type Failover struct {
 	// Where they are sent with 307, path and query kept: an origin such as `https://standby.example.com`. Empty: nowhere, they get 502 at once. With a sister, health is checked also where `upstream.health` does not ask for it.
 	Sister string `yaml:"sister"`
-	// What is asked of the sister before a client is sent there: a status below 400 is good, and it must come from the app there. Empty: `upstream.health.path`, or `/`. While it does not answer, requests get 502.
+	// What is asked of the sister before a client is sent there: 2xx is good, also after redirects within it, and it must come from the app there. Empty: `upstream.health.path`, or `/`. While it does not answer, requests get 502.
 	SisterPath string `yaml:"sister_path"`
 	// The gateway of the sister uses the same store, so that a guarded request may go there too.
 	SharedStore bool `yaml:"shared_store"`
@@ -60,7 +60,7 @@ func (f File) HealthChecked() bool {
 }
 
 func defaultMaintenance() Maintenance {
-	return Maintenance{RetryAfter: seconds(300), Exempt: []string{"/.well-known/acme-challenge/*", "/healthz"}, StandInPath: "/"}
+	return Maintenance{RetryAfter: seconds(300), Exempt: []string{"/healthz"}, StandInPath: "/"}
 }
 
 func defaultHealthCheck() HealthCheck {

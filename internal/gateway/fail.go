@@ -156,7 +156,7 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		g.health.suspect()
 	}
 	g.cfg.Log.WarnContext(r.Context(), "no answer from the app",
-		"problem", f.kind, "status", f.status, "method", r.Method, "path", r.URL.EscapedPath(), "error", reason(err))
+		"problem", f.kind, "status", f.status, "method", Shown(r.Method), "path", Shown(r.URL.EscapedPath()), "error", reason(err))
 	p := f.details()
 	if f == appDown {
 		p = g.downDetails()

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +37,7 @@ type Failover struct {
 // Site is another site that requests can be sent to.
 type Site struct {
 	Origin string // "https://standby.example"
-	Path   string // what is asked there before anybody is sent: a status below 400 is good; "/"
+	Path   string // what is asked there before anybody is sent: 2xx is good, also after redirects within the site; "/"
 }
 
 func (s Site) validate() error {
@@ -53,15 +54,16 @@ func (s Site) validate() error {
 const (
 	otherFresh   = 2 * time.Second // for so long it is known how another site is
 	otherTimeout = 2 * time.Second
+	otherHops    = 5 // redirects within the other site
 )
 
 // otherSite is a site that requests are sent to, for as long as it answers. It
 // is looked at when somebody is to be sent there, and at no other time.
 //
 // That is also what keeps two sites that are both down from sending a client to
-// and fro. A look is a request for the site's own page: behind a gateway it
-// reaches the app there, and a gateway that would send it on answers 502 or 503
-// instead. Only a look counts that began after this site went down. So if this
+// and fro. A look is a request for the site's own page, and only 2xx is good:
+// a gateway gives that when its app did. It lets no look pass in maintenance,
+// and where it would send one on it answers 502 or 503 instead. Only a look counts that began after this site went down. So if this
 // one sends clients to the other, the other went down later than this one; and
 // the other can say the same only if this one went down later. Both cannot be.
 type otherSite struct {
@@ -69,11 +71,17 @@ type otherSite struct {
 	client         *http.Client
 	log            *slog.Logger
 
-	mu    sync.Mutex // held while looking, so that one look serves all who ask
-	begun time.Time  // of the last look
-	ended time.Time
-	err   error // what it found
-	told  bool  // the log says that it fails
+	mu      sync.Mutex
+	last    look  // that ended; guarded by mu
+	running *look // nil: none; guarded by mu
+	told    bool  // the log says that it fails; guarded by mu
+}
+
+// look is one request for another site's page.
+type look struct {
+	begun, ended time.Time
+	err          error         // what it found
+	done         chan struct{} // closed after ended and err were set
 }
 
 // newOtherSite returns nil for the zero Site.
@@ -86,51 +94,90 @@ func newOtherSite(cfg Config, s Site) *otherSite {
 }
 
 // answers returns nil when the site can be used for requests that this one does
-// not take since a time.
+// not take since a time. Who comes while somebody else looks gets what was found
+// before that, if it is not too old.
 func (o *otherSite) answers(ctx context.Context, since time.Time) error {
+	for wait := true; ; wait = false {
+		l, err := o.ask(since)
+		if l == nil {
+			return err
+		}
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if !l.begun.Before(since) || !wait { // one that began too early was under way: the next is not
+			return l.err
+		}
+	}
+}
+
+// ask returns what is known, or the look that must be waited for.
+func (o *otherSite) ask(since time.Time) (*look, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if now := time.Now(); o.begun.Before(since) || now.Sub(o.ended) > otherFresh {
-		// The answer is for others too: one who goes away must not spoil it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), otherTimeout)
-		defer cancel()
-		o.begun = now
-		o.err = o.look(ctx)
-		o.ended = time.Now()
-		o.tell()
-	}
-	return o.err
-}
-
-func (o *otherSite) look(ctx context.Context) error {
-	seen, err := probe(ctx, o.client, o.target, "")
+	counts, age := !o.last.begun.Before(since), time.Since(o.last.ended)
 	switch {
-	case err != nil:
-		return err
-	case seen.status >= http.StatusBadRequest:
-		return fmt.Errorf("status %d", seen.status)
-	case seen.status >= http.StatusMultipleChoices && !o.keeps(seen.location):
-		return fmt.Errorf("status %d, which leads to another site", seen.status)
+	case counts && age <= otherFresh, counts && age <= otherFresh+otherTimeout && o.running != nil:
+		return nil, o.last.err
+	case o.running == nil:
+		o.running = &look{begun: time.Now(), done: make(chan struct{})}
+		go o.run(o.running)
 	}
-	return nil
+	return o.running, nil
 }
 
-// keeps reports whether a redirect stays at the site: one away from there may
-// lead back here.
-func (o *otherSite) keeps(location string) bool {
-	to, err := seeother.ParseTarget(location, nil, o.origin)
-	return err == nil && (to.Origin() == o.origin || to.Origin() == "")
+// run looks, for at most otherTimeout. The answer is for others too: one who
+// goes away must not spoil it.
+func (o *otherSite) run(l *look) {
+	ctx, cancel := context.WithTimeout(context.Background(), otherTimeout)
+	defer cancel()
+	l.err = o.look(ctx)
+	l.ended = time.Now()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last, o.running = *l, nil
+	o.tell(l.err)
+	close(l.done)
+}
+
+// look follows redirects that stay at the site. One away from there may lead
+// back here.
+func (o *otherSite) look(ctx context.Context) error {
+	target := o.target
+	for range otherHops + 1 {
+		seen, err := probe(ctx, o.client, target, "")
+		switch {
+		case err != nil:
+			return err
+		case seen.status < http.StatusMultipleChoices:
+			return nil
+		case seen.status >= http.StatusBadRequest || seen.location == "":
+			return fmt.Errorf("status %d", seen.status)
+		}
+		base, err := url.Parse(target)
+		if err != nil {
+			return err
+		}
+		to, err := seeother.ParseTarget(seen.location, base, o.origin)
+		if err != nil || to.Origin() != o.origin && to.Origin() != "" {
+			return fmt.Errorf("status %d, which leads to another site", seen.status)
+		}
+		target = o.origin + strings.TrimPrefix(to.Location(), o.origin)
+	}
+	return fmt.Errorf("more than %d redirects", otherHops)
 }
 
 // tell logs a change. Hold mu.
-func (o *otherSite) tell() {
+func (o *otherSite) tell(err error) {
 	switch {
-	case o.err != nil && !o.told:
-		o.log.Warn("the other site does not answer: no request is sent there", "site", o.origin, "error", reason(o.err))
-	case o.err == nil && o.told:
+	case err != nil && !o.told:
+		o.log.Warn("the other site does not answer: no request is sent there", "site", o.origin, "error", reason(err))
+	case err == nil && o.told:
 		o.log.Info("the other site answers", "site", o.origin)
 	}
-	o.told = o.err != nil
+	o.told = err != nil
 }
 
 // failOver answers a request while the app is unhealthy, and reports whether it
@@ -176,7 +223,7 @@ func (l *link) guards(r *http.Request) bool { return l.once != nil && l.once.Gua
 
 // elsewhere is where r is to be sent at another site; empty when it must not be.
 func (g *Gateway) elsewhere(r *http.Request, to *otherSite, since time.Time) string {
-	if to == nil || len(r.Header[probeHeader]) > 0 || isPreflight(r) {
+	if to == nil || isProbe(r) || isPreflight(r) {
 		return ""
 	}
 	location := locationAt(to.origin, r)

@@ -132,7 +132,7 @@ func (g *Gateway) serve(c *chain, w *recorder, r *http.Request) {
 
 // route sends a request on that no rule has answered.
 func (g *Gateway) route(c *chain, w http.ResponseWriter, r *http.Request) {
-	link := c.match(r.Method, r.URL.Path)
+	link := c.match(r)
 	if g.failOver(w, r, link) {
 		return
 	}
@@ -182,6 +182,17 @@ func (g *Gateway) Sister() string {
 	return g.sister.origin
 }
 
+// SisterAnswers returns nil while requests are sent to the sister site, or would
+// be: why not, where it does not answer. It asks the sister, no more often than
+// requests do. Without a sister or with an app that is healthy it asks nobody.
+func (g *Gateway) SisterAnswers(ctx context.Context) error {
+	since, down := g.health.down()
+	if g.sister == nil || !down {
+		return nil
+	}
+	return g.sister.answers(ctx, since)
+}
+
 // watch begins the health checks, where they are asked for.
 func (g *Gateway) watch() {
 	check := g.cfg.Health
@@ -220,13 +231,30 @@ type link struct {
 	handler http.Handler
 }
 
-func (c *chain) match(method, path string) *link {
-	if len(c.links) > 0 {
-		path = cleanPath(path)
-		for i := range c.links {
-			if l := &c.links[i]; l.takes(method) && l.pattern.match(path) {
-				return l
-			}
+// match is the first link that takes r. Where the app may take its path for
+// another one, a guarded link of either counts: nothing passes a guard by the
+// way in which its path is written.
+func (c *chain) match(r *http.Request) *link {
+	if len(c.links) == 0 {
+		return &c.others
+	}
+	cleaned := cleanPath(r.URL.Path)
+	l := c.find(r.Method, cleaned)
+	if l.once != nil {
+		return l
+	}
+	for _, path := range readings(r.URL, cleaned) {
+		if other := c.find(r.Method, path); other.once != nil {
+			return other
+		}
+	}
+	return l
+}
+
+func (c *chain) find(method, path string) *link {
+	for i := range c.links {
+		if l := &c.links[i]; l.takes(method) && l.pattern.match(path) {
+			return l
 		}
 	}
 	return &c.others
@@ -248,7 +276,7 @@ func (g *Gateway) compile(routes []Route, rules seeother.Stage) (*chain, error) 
 		c.links = append(c.links, l)
 	}
 	c.others = link{handler: g.proxy(false, false), maxBody: g.cfg.Limits.Body}
-	c.handler = g.redirects(rules, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.route(c, w, r) }))
+	c.handler = g.redirects(c, rules, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.route(c, w, r) }))
 	return c, errors.Join(errs...)
 }
 

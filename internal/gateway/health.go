@@ -23,6 +23,9 @@ const maxHealthBody = 64 << 10
 // sends one away: see failover.go.
 const probeHeader = "Seeother-Probe"
 
+// isProbe reports whether r only asks how the site is.
+func isProbe(r *http.Request) bool { return len(r.Header[probeHeader]) > 0 }
+
 // HealthCheck says how the app is looked at while nobody asks. Zero fields get
 // the defaults that stand beside them.
 type HealthCheck struct {
@@ -266,6 +269,7 @@ func probe(ctx context.Context, client *http.Client, target, host string) (probe
 	req.Host = host
 	req.Header.Set("User-Agent", "seeother")
 	req.Header.Set(probeHeader, "1")
+	req.Header.Set("Cache-Control", "no-cache") // RFC 9111 section 5.2.1.4: what a cache remembers says nothing of now
 	res, err := client.Do(req)
 	if err != nil {
 		if fault, ok := errors.AsType[*url.Error](err); ok {

@@ -47,9 +47,12 @@ type Maintenance struct {
 	StandIn     Site          // where requests are sent meanwhile; the zero Site: nowhere
 	SharedStore bool          // the stand-in has the same run-once records: guarded requests may go there too
 	Allow       trust.Proxies // clients that pass in every Window
-	Exempt      []string      // paths that pass, in the form of Route.Path
-	Page        []byte        // HTML for browsers; nil: a plain one
-	RetryAfter  time.Duration // where no end is known; 5 min
+	// Exempt are paths that pass, in the form of Route.Path, beside GET and HEAD
+	// of ACME challenges. A path with "//", a dot segment, a backslash, ";", or
+	// one of these or "%" encoded never does.
+	Exempt     []string
+	Page       []byte        // HTML for browsers; nil: a plain one
+	RetryAfter time.Duration // where no end is known; 5 min
 }
 
 // maintenance is a Maintenance, ready for requests. It does not change.
@@ -125,11 +128,11 @@ func (g *Gateway) maintain(c *chain, w http.ResponseWriter, r *http.Request) *ht
 			return r
 		}
 	}
-	if !win.Active || win.Allow.Contains(client.IP) || set.passes(r, client) {
+	if !win.Active || set.passes(r, client, win.Allow) {
 		return r
 	}
 	location := ""
-	if link := c.match(r.Method, r.URL.Path); set.SharedStore || !link.guards(r) {
+	if link := c.match(r); set.SharedStore || !link.guards(r) {
 		location = g.elsewhere(r, set.standIn, win.Since)
 	}
 	d := seeother.Decision{Policy: policyMaintenance, After: http.StatusServiceUnavailable, Reason: win.says()}
@@ -147,15 +150,26 @@ func (g *Gateway) maintain(c *chain, w http.ResponseWriter, r *http.Request) *ht
 	return nil
 }
 
-// passes reports whether a request is let through in every maintenance.
-func (m *maintenance) passes(r *http.Request, client trust.Client) bool {
-	if m.Allow.Contains(client.IP) {
-		return true
-	}
-	if len(m.exempt) == 0 {
+// acmePath is where certificate authorities ask for the proof of a domain (RFC
+// 8555 section 8.3). A site whose certificate ran out in maintenance would stay
+// down after it.
+const acmePath = "/.well-known/acme-challenge/"
+
+// passes reports whether a request is let through. One that asks how the site
+// is gets what everybody gets: else a site that lets nobody in looks well.
+func (m *maintenance) passes(r *http.Request, client trust.Client, allow trust.Proxies) bool {
+	switch {
+	case isProbe(r):
 		return false
+	case m.Allow.Contains(client.IP) || allow.Contains(client.IP):
+		return true
+	case !isPlain(rawPath(r.URL)):
+		return false // the app may take it for a path that is not exempt
 	}
 	path := cleanPath(r.URL.Path)
+	if strings.HasPrefix(path, acmePath) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		return true
+	}
 	for i := range m.exempt {
 		if m.exempt[i].match(path) {
 			return true

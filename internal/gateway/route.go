@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -28,7 +30,8 @@ type Route struct {
 	// and ".." resolved; a slash at the end does not matter. "/checkout" is
 	// that path alone, "/api/*" is "/api" and everything under it, and "*" as
 	// a whole segment inside ("/users/*/orders") is any one segment. Empty:
-	// every path.
+	// every path. Where an app may take a path for another one (an encoded
+	// slash, dots, a backslash), a route with Once that matches either counts.
 	Path    string
 	Methods []string // empty: every method
 
@@ -151,3 +154,54 @@ func cleanPath(p string) string {
 	}
 	return p
 }
+
+// rawPath is the path as it came. EscapedPath is not, where something in it is
+// written as net/url would not.
+func rawPath(u *url.URL) string { return cmp.Or(u.RawPath, u.EscapedPath()) }
+
+// isPlain reports whether every app takes an encoded path for the same one:
+// nothing in it may be resolved by one and left by another.
+func isPlain(escaped string) bool {
+	if strings.ContainsAny(escaped, `\;`) || cleanPath(escaped) != strings.TrimSuffix(escaped, "/") {
+		return false
+	}
+	for rest := escaped; ; {
+		_, after, found := strings.Cut(rest, "%")
+		if !found {
+			return true
+		}
+		if len(after) < 2 {
+			return false
+		}
+		switch strings.ToLower(after[:2]) {
+		case "2e", "2f", "5c", "3b", "25", "00":
+			return false
+		}
+		rest = after
+	}
+}
+
+// readings are what else than cleaned an app may take a path for: one that keeps
+// %2F as part of a segment and resolves no dots, one that keeps it and resolves
+// them, and one to which a backslash is a slash. It is nil for most paths.
+func readings(u *url.URL, cleaned string) []string {
+	backslash := strings.Contains(u.Path, `\`)
+	if u.RawPath == "" && !backslash && cleaned == strings.TrimRight(u.Path, "/") {
+		return nil
+	}
+	kept := u.Path
+	if raw := u.RawPath; raw != "" {
+		var err error
+		if kept, err = url.PathUnescape(encodedSlash.Replace(raw)); err != nil {
+			kept = u.Path // RawPath is only a hint, and this one is none
+		}
+	}
+	out := []string{strings.TrimRight(kept, "/"), cleanPath(kept)}
+	if backslash {
+		out = append(out, cleanPath(strings.ReplaceAll(u.Path, `\`, "/")))
+	}
+	return out
+}
+
+// encodedSlash keeps %2F through one decoding.
+var encodedSlash = strings.NewReplacer("%2f", "%252f", "%2F", "%252f")

@@ -31,8 +31,10 @@ type Rules struct {
 // in SetRoutes.
 func (g *Gateway) SetRules(rules Rules) { g.rules.Store(&rules) }
 
-// redirects asks the rules before next, with all of them at this stage.
-func (g *Gateway) redirects(stage seeother.Stage, next http.Handler) http.Handler {
+// redirects asks the rules before next, with all of them at this stage. A 404 to
+// a guarded request is on record under its key: the client must not take that
+// key to another address.
+func (g *Gateway) redirects(c *chain, stage seeother.Stage, next http.Handler) http.Handler {
 	return rule.Middleware{
 		Table:   func() *rule.Table { return g.rules.Load().Table },
 		Stage:   func() seeother.Stage { return stage },
@@ -44,6 +46,7 @@ func (g *Gateway) redirects(stage seeother.Stage, next http.Handler) http.Handle
 				now.Hit(index)
 			}
 		},
+		Keep: func(r *http.Request) bool { return c.match(r).guards(r) },
 		Fail: g.noRedirect,
 	}.Handler(next)
 }
@@ -60,14 +63,26 @@ func (g *Gateway) site(r *http.Request) (scheme, host string) {
 	return client.Scheme, client.Host
 }
 
-// noRedirect answers where a rule gives no Location: 410, and 400 where what
-// the request holds would lead to where it must not.
+// noRedirect answers where a rule gives no Location: 410, 400 where what the
+// request holds would lead to where it must not, and 414 or 431 where it is
+// longer than the rules look at.
 func (g *Gateway) noRedirect(w http.ResponseWriter, r *http.Request, status int) {
 	p := problem.Details{
 		Type: "redirect-refused", Title: "No redirect to there", Status: http.StatusBadRequest,
-		Detail: "What this request asks for would lead to an address that this site does not redirect to.",
+		Detail: "The redirect that this request asks for has an address that this site sends nobody to: of another site, too long, or not well formed.",
 	}
-	if status == http.StatusGone {
+	switch status {
+	case http.StatusRequestURITooLong:
+		p = problem.Details{
+			Type: "request-too-long", Title: "The address is too long", Status: http.StatusRequestURITooLong,
+			Detail: "The address of this request is longer than this site's redirect rules look at.",
+		}
+	case http.StatusRequestHeaderFieldsTooLarge:
+		p = problem.Details{
+			Type: "request-too-long", Title: "A header field is too long", Status: http.StatusRequestHeaderFieldsTooLarge,
+			Detail: "A header field of this request is longer than this site's redirect rules look at.",
+		}
+	case http.StatusGone:
 		p = problem.Details{
 			Type: "gone", Title: "This is gone", Status: http.StatusGone, CacheControl: w.Header().Get("Cache-Control"),
 			Detail: "What was here has been taken away for good, and nothing took its place.",

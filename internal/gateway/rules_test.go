@@ -262,8 +262,8 @@ func TestRulesForWhatTheAppDoesNotHave(t *testing.T) {
 		}
 		for range 2 {
 			got := s.do("POST", "/none", "x=1", "Idempotency-Key", "k1")
-			check(t, got, 308, "")
-			equal(t, "Location", got.Header.Get("Location"), "/archive")
+			check(t, got, 404, "")
+			equal(t, "Location", got.Header.Get("Location"), "")
 		}
 		equal(t, "records", s.states(), "completed")
 	})

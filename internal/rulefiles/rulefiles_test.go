@@ -103,6 +103,9 @@ func TestReadRefuses(t *testing.T) {
 		"YAML that is too large":        {[]string{dir + "/f.yaml"}, strings.Repeat("# x\n", MaxYAML/4+1), "[too-large]"},
 		"a rule that is wrong":          {[]string{dir + "/f.csv"}, "from,to,status\n/a,/b,308\nb,/c,308\n", "f.csv:3"},
 		"a line with NUL":               {[]string{dir + "/f.csv"}, "from,to,status\n/a\x00,/b,308\n", "f.csv:2"},
+		"a file that is empty":          {[]string{dir + "/f.csv"}, "path,target\n", "f.csv: error: there is no rule in this file [empty-file]"},
+		"YAML of comments":              {[]string{dir + "/f.yaml"}, "\ufeff# nothing\n---\n\r\n", "f.yaml: error: there is no rule in this file [empty-file]"},
+		"YAML that was cut off":         {[]string{dir + "/f.yaml"}, "rules_mode: file-order\nrules: # mine\n", "[empty-file]"},
 		"a loop":                        {[]string{dir + "/f.csv"}, "from,to,status\n/a,/b,308\n/b,/a,308\n", "[loop]"},
 		"many mistakes":                 {[]string{dir + "/none.yaml", dir + "/no.yaml", dir + "/nothing.yaml"}, "", "(and 2 more)"},
 	} {
@@ -132,7 +135,7 @@ func TestReadRefusesCanonical(t *testing.T) {
 
 // A warning does not keep rules from going live.
 func TestReadKeepsWarnings(t *testing.T) {
-	file := write(t, t.TempDir()+"/_redirects", "# nothing\n")
+	file := write(t, t.TempDir()+"/_redirects", "/a /b 301 Country=de\n")
 	set, err := Read(Config{Names: []string{file}, YAML: yaml})
 	if err != nil || len(set.Findings) == 0 || set.Table.Len() != 0 {
 		t.Errorf("got %+v, %v", set, err)

@@ -1,10 +1,12 @@
 package rulefiles
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seeother/seeother/rule"
@@ -97,7 +99,46 @@ func (c *Config) yaml(file string) (rule.Source, []rule.Finding) {
 	if wrong != nil {
 		return rule.Source{}, []rule.Finding{*wrong}
 	}
+	if IsEmpty(data) {
+		return rule.Source{}, []rule.Finding{Empty(file)}
+	}
 	return c.YAML(file, data)
+}
+
+// IsEmpty reports whether a YAML file holds no list of rules: nothing, comments,
+// or keys whose values were cut off. Where no rules are meant, "rules: []" says so.
+func IsEmpty(data []byte) bool {
+	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) {
+		text, _, _ := strings.Cut(string(line), "#")
+		key, value, _ := strings.Cut(strings.TrimSpace(text), ":")
+		switch value = strings.TrimSpace(value); {
+		case key == "rules_mode", key == "rules" && (value == "" || value == "~" || value == "null"):
+		case key != "" && key != "---" && key != "...":
+			return false
+		}
+	}
+	return true
+}
+
+// Empty is the finding about a file without rules.
+func Empty(file string) rule.Finding {
+	f := failed("empty-file", file, "there is no rule in this file")
+	f.Mend = "take the file out, or see whether it was cut off"
+	return f
+}
+
+// Rules is how many rules were written: those that canonical makes are not
+// counted.
+func (s *Set) Rules() int { return s.Table.Len() - s.Canonical() }
+
+// Canonical is how many rules canonical makes.
+func (s *Set) Canonical() int {
+	for _, f := range s.Files {
+		if f.Name == rule.CanonicalFile {
+			return f.Rules
+		}
+	}
+	return 0
 }
 
 // readWhole opens nothing that could block or never end.

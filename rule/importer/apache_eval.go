@@ -112,6 +112,7 @@ func (imp *apImport) section(d *apDirective, s apScope) {
 func (imp *apImport) virtualHost(d *apDirective, arg string) {
 	v := &apServer{at: d, port: "*", root: imp.main.root, engine: imp.main.engine}
 	if address, _, _ := strings.Cut(arg, " "); address != "" {
+		v.isDefault = strings.HasPrefix(strings.ToLower(address), "_default_")
 		if i := strings.LastIndexByte(address, ':'); i >= 0 && !strings.HasSuffix(address, "]") {
 			v.port = address[i+1:]
 		}

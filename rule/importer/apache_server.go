@@ -11,20 +11,21 @@ import (
 
 // apServer is the main server or a virtual host.
 type apServer struct {
-	at      *apDirective // nil: the main server
-	names   []string     // ServerName and ServerAlias, in lower case
-	port    string       // of its address; "*" any
-	scheme  string       // that its port stands for; "" both
-	tls     bool
-	root    string // DocumentRoot
-	engine  bool
-	rules   []*apRule
-	conds   []apCond
-	aliases []*apAlias
-	located []*apAlias // in <Location>, without a path of their own
-	proxies []apProxy
-	folders []*apFolder
-	missing []apItem // ErrorDocument 404
+	at        *apDirective // nil: the main server
+	names     []string     // ServerName and ServerAlias, in lower case
+	isDefault bool         // its address is _default_
+	port      string       // of its address; "*" any
+	scheme    string       // that its port stands for; "" both
+	tls       bool
+	root      string // DocumentRoot
+	engine    bool
+	rules     []*apRule
+	conds     []apCond
+	aliases   []*apAlias
+	located   []*apAlias // in <Location>, without a path of their own
+	proxies   []apProxy
+	folders   []*apFolder
+	missing   []apItem // ErrorDocument 404
 
 	limit []string // hosts that its rules are for; nil: any
 }
@@ -65,6 +66,29 @@ func (imp *apImport) hosts(s *apServer) (out []string) {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// otherHosts says which hosts lead to a server that no name spells out, "" if
+// none does or the conditions name them all. A virtual host that only has names
+// is not said to have others, though Apache sends it what has no virtual host of
+// its own where it comes first.
+func (imp *apImport) otherHosts(s *apServer, c *apCase) string {
+	if c.hosts != nil {
+		return ""
+	}
+	if (s.isDefault || len(s.names) == 0) && s.limit == nil && imp.opts.Host == "" {
+		return "a request for any other host that Apache sends here"
+	}
+	var open []string
+	for _, name := range s.names {
+		if strings.ContainsAny(name, "*?") {
+			open = append(open, name)
+		}
+	}
+	if len(open) == 0 {
+		return ""
+	}
+	return "a request for another host of " + nameSome(open)
 }
 
 // setHosts says which hosts a rule is for: those of the server, and of them

@@ -400,7 +400,7 @@ func origins(t *apTarget, hosts []string, c *apCase, given []string) ([]string, 
 	slices.Sort(out)
 	out = slices.Compact(out)
 	if len(out) == 0 {
-		return nil, errors.New("the target's host comes from the request: say as origins where it may lead")
+		return nil, errNoOrigin
 	}
 	return out[:min(len(out), rule.MaxList)], nil
 }

@@ -438,7 +438,7 @@ var rewriteCases = []apacheCase{
 			"8: dropped: condition in line 7: an expression (expr) is not taken over",
 			"9: dropped: %{TIME_YEAR} is not known here",
 			`10: dropped: scheme "ftp": a target is http or https`,
-			"11: dropped: the target's host comes from the request: say as origins where it may lead",
+			"11: dropped: the target's host comes from the request, and the file names none that it may be: say where it may lead with --origin, or which host the file is for with --host",
 			"12: dropped: a part of the path or query stands in the target's host",
 			`13: dropped: flag "XX" is unknown`,
 			"14: dropped: want a pattern and a substitution",
@@ -570,8 +570,38 @@ func TestHostsOfTheRequestLeadOnlyWhereItIsAllowed(t *testing.T) {
 		"RewriteCond %{HTTP_HOST} ^www\\.(.+)$\nRewriteRule ^ https://%1%{REQUEST_URI} [R,L]\n</VirtualHost>"
 	c = apacheCase{"known by the virtual host", text, []string{
 		`{"scheme":"https","path":"/*","decoded":true,"when":[{"on":"host","regexp":"^www\\.(?P<c1>.+)$"}],"status":302,"target":"https://{c1}{decoded_path|apache}","origins":["https://b.example"]}`,
-	}, nil}
+	}, []string{
+		"6: changed: a request for another host of *.b.example gets 400: a request cannot choose a foreign host, and this leads to https://b.example alone; say with --origin where else it may lead",
+	}}
 	c.run(t, Apache, Options{})
+}
+
+func TestVirtualHostsForEveryHostSayWhoGets400(t *testing.T) {
+	const other = "<VirtualHost *:443>\nServerName example.com\nRedirect gone /x\n</VirtualHost>\n"
+	const https = engine + "RewriteRule ^ https://%{HTTP_HOST}%{REQUEST_URI} [R=301,L]\n</VirtualHost>\n"
+	const every = "a request for any other host that Apache sends here gets 400"
+	tests := []struct {
+		name, in string
+		opts     Options
+		want     string // kind and a part of the reason; "" for no note
+		origins  string
+	}{
+		{"with a name of its own", "<VirtualHost *:80>\nServerName own.example\n" + https, Options{}, "", "https://own.example"},
+		{"_default_ with a name", "<VirtualHost _default_:80>\nServerName own.example\n" + https, Options{}, "changed " + every, "https://own.example"},
+		{"_default_ of a file for one host", "<VirtualHost _default_:80>\nServerName own.example\n" + https, Options{Host: "example.com"}, "", "https://example.com https://own.example"},
+		{"without a name", "<VirtualHost *:80>\n" + https, Options{}, "dropped --origin, or which host the file is for with --host", ""},
+		{"without a name, and an origin", "<VirtualHost *:80>\n" + https, Options{Origins: []string{"https://a.example"}}, "changed " + every, "https://a.example"},
+		{"without a name, and a host", "<VirtualHost *:80>\n" + https, Options{Host: "example.com"}, "", "https://example.com"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			res, err := Import(Apache, "f", strings.NewReader(tt.in+other), tt.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareOrigins(t, res, tt.want, tt.origins)
+		})
+	}
 }
 
 func TestVirtualHostsKeepToThemselves(t *testing.T) {

@@ -524,6 +524,9 @@ func (w *apWalker) redirectCase(r *apRule, h *apHit, c apCase, pieces []apPiece,
 		if item.origins, err = origins(&t, w.imp.hosts(w.server), &c, w.imp.opts.Origins); err != nil {
 			return err
 		}
+		if others := w.imp.otherHosts(w.server, &c); others != "" {
+			item.changed = append(item.changed, others+leadsOnlyTo(item.origins))
+		}
 	} else if strings.HasPrefix(t.text, "{scheme}") {
 		text, _ := literal(t.authority)
 		item.origins = []string{"http://" + text, "https://" + text}

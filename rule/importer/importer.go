@@ -63,13 +63,14 @@ type Options struct {
 	// it gives without the leading slash. Nil: an include is noted.
 	Files fs.FS
 	// Origins are where targets may lead whose host comes from the request, in
-	// addition to the hosts that the file itself names.
+	// addition to Host and the names of the server that the line belongs to.
 	Origins []string
 	// Folder is the URL of the folder that a .htaccess lies in. Empty: what its
 	// RewriteBase says, or the root.
 	Folder string
 	// Host is the host that a target without one belongs to, and that rules
-	// without one are for, where a format asks for it. Empty: any.
+	// without one are for, where a format asks for it. With it nginx and Apache
+	// servers for every host count as ones for it. Empty: any.
 	Host string
 	// Begin and Add, if Add is not nil, get the rules instead of Result.Rules,
 	// so that a million need not be kept: Begin once with the mode, then Add

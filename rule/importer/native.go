@@ -17,7 +17,7 @@ func native(f rule.Format) importer {
 	return func(file string, in io.Reader, o Options) (*Result, error) {
 		c := newCollector(file, f.Mode(), &o)
 		lines := &lineCounter{in: in, keep: true}
-		n := &nativeReader{c: c, at: func(line int) spot { return spot{line: line, text: lines.text(line)} }}
+		n := &nativeReader{c: c, at: func(line, _ int) spot { return spot{line: line, text: lines.text(line)} }}
 		err := n.read(lines, f)
 		c.Lines = lines.count()
 		return c.Result, err
@@ -28,8 +28,8 @@ func native(f rule.Format) importer {
 // from those that were left out.
 type nativeReader struct {
 	c    *collector
-	at   func(line int) spot // what stands there in the original
-	made func(line int)      // a rule was made of the line; may be nil
+	at   func(line, column int) spot // what stands there in the original; column 0: the line
+	made func(line int)              // a rule was made of the line; may be nil
 
 	line  int // of the last rule
 	noted int // line of the last notes
@@ -56,7 +56,7 @@ func (n *nativeReader) add(r *rule.Rule) error {
 		return n.c.add(n.c.options, r)
 	}
 	line := r.Pos.Line
-	at := n.at(line)
+	at := n.at(line, 0)
 	r.Pos.Line, r.Pos.Column = at.line, at.column
 	err := n.c.add(n.c.options, r)
 	n.made(line)
@@ -70,7 +70,7 @@ func (n *nativeReader) report(f rule.Finding) {
 	if n.noted != f.Line {
 		n.noted, n.since = f.Line, len(n.c.Notes)
 	}
-	at := n.at(f.Line)
+	at := n.at(f.Line, f.Column)
 	note := Note{Line: at.line, Column: f.Column, Text: at.text, Kind: Changed, Reason: f.Message}
 	if f.Severity == rule.Error || n.line != f.Line && f.ID != "unknown-column" {
 		note.Kind = Dropped

@@ -7,10 +7,10 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
-	"github.com/pelletier/go-toml/v2/unstable"
 
 	"github.com/seeother/seeother/rule"
 )
@@ -36,17 +36,19 @@ func importNetlifyTOML(file string, in io.Reader, o Options) (*Result, error) {
 	}
 	places := n.places(text)
 	for i, e := range entries {
-		at := spot{}
+		var at netlifyPlace
 		if i < len(places) {
 			at = places[i]
 		}
 		n.entry(at, e)
 	}
-	read := nativeReader{c: n.collector, at: n.spot, made: n.made}
+	read := nativeReader{c: n.collector, at: n.spot, made: n.noteLost}
 	if err := read.read(strings.NewReader(n.lines.String()), rule.FormatRedirects); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(n.Notes, func(a, b Note) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(n.Notes, func(a, b Note) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	return n.Result, nil
 }
 
@@ -57,87 +59,6 @@ func tomlError(err error) error {
 		return fmt.Errorf("line %d, column %d: not TOML: %w", line, column, wrong)
 	}
 	return fmt.Errorf("not TOML: %w", err)
-}
-
-// netlifyFile is what a file becomes: lines of a _redirects file, and where each
-// comes from.
-type netlifyFile struct {
-	*collector
-
-	lines   strings.Builder
-	spots   []spot
-	entries []netlifyEntry
-}
-
-func (n *netlifyFile) spot(line int) spot {
-	if line < 1 || line > len(n.spots) {
-		return spot{}
-	}
-	return n.spots[line-1]
-}
-
-// made notes what the rule of a line has no room for.
-func (n *netlifyFile) made(line int) {
-	for _, reason := range n.entries[line-1].lost() {
-		n.change(n.spots[line-1], "%s", reason)
-	}
-}
-
-// places are where the entries of redirects begin. Those of a context are
-// noted: Netlify has none.
-func (n *netlifyFile) places(text string) []spot {
-	lines := strings.Split(text, "\n")
-	at := func(s unstable.Shape) spot {
-		return spot{line: s.Start.Line, column: s.Start.Column, text: lines[s.Start.Line-1]}
-	}
-	var out []spot
-	p := &unstable.Parser{}
-	p.Reset([]byte(text))
-	for p.NextExpression() {
-		e := p.Expression()
-		key, first := keyOf(e)
-		if first == nil {
-			continue
-		}
-		where := at(p.Shape(first.Raw))
-		switch {
-		case key == "redirects" && e.Kind == unstable.ArrayTable:
-			out = append(out, where)
-		case key == "redirects" && e.Kind == unstable.KeyValue:
-			for it := e.Value().Children(); it.Next(); {
-				out = append(out, at(p.Shape(firstRaw(it.Node(), first.Raw))))
-			}
-		case strings.HasPrefix(key, "context.") && strings.HasSuffix(key, ".redirects") && e.Kind != unstable.Table:
-			n.drop(where, "redirects of one context: Netlify does not read them, they are for all contexts or none")
-		}
-	}
-	return out
-}
-
-// keyOf is the dotted key of an expression, and the node of its first part.
-func keyOf(e *unstable.Node) (string, *unstable.Node) {
-	var parts []string
-	var first *unstable.Node
-	for it := e.Key(); it.Next(); {
-		if first == nil {
-			first = it.Node()
-		}
-		parts = append(parts, string(it.Node().Data))
-	}
-	return strings.Join(parts, "."), first
-}
-
-// firstRaw is where a value begins, as far as the parser keeps it, else other.
-func firstRaw(e *unstable.Node, other unstable.Range) unstable.Range {
-	if e.Raw.Length > 0 {
-		return e.Raw
-	}
-	for it := e.Children(); it.Next(); {
-		if _, first := keyOf(it.Node()); first != nil && first.Raw.Length > 0 {
-			return first.Raw
-		}
-	}
-	return other
 }
 
 // netlifyNames are the names that a field may have, in the order in which
@@ -166,51 +87,87 @@ func (e netlifyEntry) field(name string) any {
 	return nil
 }
 
-func (n *netlifyFile) entry(at spot, v any) {
+func (n *netlifyFile) entry(at netlifyPlace, v any) {
 	table, ok := v.(map[string]any)
 	if !ok {
-		n.drop(at, "want a table")
+		n.drop(at.spot, "want a table")
 		return
 	}
 	e := netlifyEntry(table)
-	if from, ok := e.field("from").(string); ok {
-		at.text = "from = " + from
-	}
 	line, err := e.line()
 	if err != nil {
-		n.drop(at, "%s", err)
+		wrong, _ := errors.AsType[*netlifyError](err)
+		n.drop(at.key(wrong.field), "%s", err)
 		return
 	}
-	n.lines.WriteString(line + "\n")
-	n.spots, n.entries = append(n.spots, at), append(n.entries, e)
+	if untold := e.untold(); len(untold) > 0 {
+		for _, l := range slices.Concat(untold, e.lost()) {
+			n.drop(at.key(l.field), "%s", l.reason)
+		}
+		return
+	}
+	n.lines.WriteString(line.text + "\n")
+	n.made = append(n.made, netlifyLine{line, at, e})
 }
 
-// line is the entry as a line of a _redirects file.
-func (e netlifyEntry) line() (string, error) {
+// netlifyError is what is wrong with a field. Its text begins with the field.
+type netlifyError struct{ field, reason string }
+
+func (e *netlifyError) Error() string {
+	return strings.Replace(e.field, ".", ": ", 1) + ": " + e.reason
+}
+
+// netlifyText is a line of a _redirects file, and which field each word is of.
+type netlifyText struct {
+	text   string
+	starts []int
+	fields []string
+}
+
+func (t *netlifyText) add(field string, words ...string) {
+	for _, word := range words {
+		if t.text != "" {
+			t.text += " "
+		}
+		t.starts, t.fields = append(t.starts, len(t.text)), append(t.fields, field)
+		t.text += word
+	}
+}
+
+// field is whose word stands at a column, from 1.
+func (t *netlifyText) field(column int) string {
+	field := ""
+	for i, start := range t.starts {
+		if start < column {
+			field = t.fields[i]
+		}
+	}
+	return field
+}
+
+// line is the entry as a line of a _redirects file. Its error is a *netlifyError.
+func (e netlifyEntry) line() (t netlifyText, err error) {
 	from, err := e.word("from")
 	if err != nil {
-		return "", err
+		return t, err
 	}
-	words := []string{from}
-	query, err := pairs("query", e.field("query"), "")
-	if err != nil {
-		return "", err
+	t.add("from", from)
+	if err := e.pairs(&t, "query", e.field("query")); err != nil {
+		return t, err
 	}
-	words = append(words, query...)
 	if e.field("to") != nil {
 		to, err := e.word("to")
 		if err != nil {
-			return "", err
+			return t, err
 		}
-		words = append(words, to)
+		t.add("to", to)
 	}
 	status, err := e.status()
 	if err != nil {
-		return "", err
+		return t, err
 	}
-	words = append(words, status)
-	conditions, err := pairs("conditions", e["conditions"], "conditions")
-	return strings.Join(append(words, conditions...), " "), err
+	t.add("status", status)
+	return t, e.pairs(&t, "conditions", e["conditions"])
 }
 
 // word is a text without space, which is encoded.
@@ -218,11 +175,11 @@ func (e netlifyEntry) word(name string) (string, error) {
 	text, ok := e.field(name).(string)
 	switch {
 	case e.field(name) == nil:
-		return "", fmt.Errorf("%s: missing", name)
+		return "", &netlifyError{name, "missing"}
 	case !ok || text == "":
-		return "", fmt.Errorf("%s: want a text", name)
+		return "", &netlifyError{name, "want a text"}
 	case strings.HasPrefix(text, "#"):
-		return "", fmt.Errorf("%s: %q", name, text)
+		return "", &netlifyError{name, strconv.Quote(text)}
 	}
 	return strings.NewReplacer(" ", "%20", "\t", "%09", "\n", "%0A", "\r", "%0D").Replace(text), nil
 }
@@ -237,7 +194,7 @@ func (e netlifyEntry) status() (string, error) {
 	case string:
 		text = v
 	default:
-		return "", fmt.Errorf("status: want a number")
+		return "", &netlifyError{"status", "want a number"}
 	}
 	switch force := e["force"].(type) {
 	case nil:
@@ -246,35 +203,35 @@ func (e netlifyEntry) status() (string, error) {
 			text = strings.TrimSuffix(text, "!") + "!"
 		}
 	default:
-		return "", fmt.Errorf("force: want true or false")
+		return "", &netlifyError{"force", "want true or false"}
 	}
 	if strings.ContainsAny(text, " \t\r\n") || text == "" {
-		return "", fmt.Errorf("status: %q", text)
+		return "", &netlifyError{"status", strconv.Quote(text)}
 	}
 	return text, nil
 }
 
-// pairs are the members of a table as name=value, lists joined with commas.
-func pairs(field string, v any, kind string) ([]string, error) {
+// pairs adds the members of a table as name=value, lists joined with commas.
+func (e netlifyEntry) pairs(t *netlifyText, field string, v any) error {
 	if v == nil {
-		return nil, nil
+		return nil
 	}
 	table, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("%s: want a table", field)
+		return &netlifyError{field, "want a table"}
 	}
-	var out []string
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		value, err := pairValue(table[name])
 		if err != nil || strings.ContainsAny(name+value, " \t\r\n=#") || name == "" || strings.HasPrefix(name, "/") {
-			return nil, fmt.Errorf("%s: %s: cannot be taken over", field, name)
+			return &netlifyError{field + "." + name, "cannot be taken over"}
 		}
-		if kind == "conditions" {
-			name = strings.ToUpper(name[:1]) + name[1:]
+		word := name
+		if field == "conditions" {
+			word = strings.ToUpper(name[:1]) + name[1:]
 		}
-		out = append(out, name+"="+value)
+		t.add(field+"."+name, word+"="+value)
 	}
-	return out, nil
+	return nil
 }
 
 func pairValue(v any) (string, error) {
@@ -298,21 +255,41 @@ func pairValue(v any) (string, error) {
 	}
 }
 
+// netlifyLost is a field that is not taken over, and why.
+type netlifyLost struct{ field, reason string }
+
+// untold are the conditions that nothing in a request tells.
+func (e netlifyEntry) untold() []netlifyLost {
+	table, _ := e["conditions"].(map[string]any)
+	var out []netlifyLost
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		l := netlifyLost{"conditions." + name, fmt.Sprintf("%q is no condition that is known: the entry was left out", name)}
+		switch strings.ToLower(name) {
+		case "cookie", "sign", "signed", "signing":
+			continue
+		case "country", "language", "role":
+			l.reason = name + " cannot be told here: the entry was left out, and later ones take its requests"
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
 // lost are the fields that a rule has no room for.
-func (e netlifyEntry) lost() []string {
-	var out []string
+func (e netlifyEntry) lost() []netlifyLost {
+	var out []netlifyLost
 	if h, ok := e["headers"].(map[string]any); ok && len(h) > 0 {
-		out = append(out, "headers: they are for the proxied request, and are not set")
+		out = append(out, netlifyLost{"headers", "headers: they are for the proxied request, and are not set"})
 	}
 	if e.field("signed") != nil {
-		out = append(out, "signed: the proxied request is not signed")
+		out = append(out, netlifyLost{"signed", "signed: the proxied request is not signed"})
 	}
 	for _, name := range slices.Sorted(maps.Keys(e)) {
 		switch {
 		case name == "rate_limit" || strings.HasPrefix(name, "edge_handler"):
-			out = append(out, name+": not taken over")
+			out = append(out, netlifyLost{name, name + ": not taken over"})
 		case !slices.Contains(netlifyKnown, name):
-			out = append(out, fmt.Sprintf("%s: Netlify has no such field", name))
+			out = append(out, netlifyLost{name, name + ": Netlify has no such field"})
 		}
 	}
 	return out

@@ -86,7 +86,7 @@ from = "/j"
 to = "/k"
 conditions = 7
 `,
-			notes: []string{"1 dropped: from", "4 dropped: ", "7 dropped: to: want a text", "11 dropped: status", "16 dropped: force", "21 dropped: query", "26 dropped: conditions"},
+			notes: []string{"1 dropped: from", "4 dropped: ", "9 dropped: to: want a text", "14 dropped: status", "19 dropped: force", "24 dropped: query: a b", "29 dropped: conditions"},
 		},
 		{name: "a file without redirects has none", in: "[build]\ncommand = \"make\"\n"},
 	})
@@ -102,17 +102,68 @@ func TestNetlifyConditionsAreNamed(t *testing.T) {
 	for _, f := range []struct {
 		format importer.Format
 		in     string
+		line   int
 	}{
-		{importer.Netlify, "/ /anz 302 Country=au,nz\n/ok /fine\n"},
-		{importer.NetlifyTOML, "[[redirects]]\nfrom = \"/\"\nto = \"/anz\"\nconditions = {Country = [\"au\", \"nz\"]}\n[[redirects]]\nfrom = \"/ok\"\nto = \"/fine\"\n"},
+		{importer.Netlify, "/ /anz 302 Country=au,nz\n/ok /fine\n", 1},
+		{importer.NetlifyTOML, "[[redirects]]\nfrom = \"/\"\nto = \"/anz\"\nconditions = {Country = [\"au\", \"nz\"]}\n[[redirects]]\nfrom = \"/ok\"\nto = \"/fine\"\n", 4},
 	} {
 		res, err := importer.Import(f.format, "file", strings.NewReader(f.in), importer.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(res.Notes) != 1 || res.Notes[0].Line != 1 || res.Rules[len(res.Rules)-1].Target != "/fine" {
+		if len(res.Notes) != 1 || res.Notes[0].Line != f.line || res.Rules[len(res.Rules)-1].Target != "/fine" {
 			t.Errorf("%s: rules %v, notes %v", f.format, res.Rules, res.Notes)
 		}
+	}
+}
+
+func TestNetlifyTOMLNotesStandAtTheirKeys(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, in, want string }{
+		{"conditions in a table, all named", `# a site
+[[redirects]]
+  from = "/"
+  to = "/anz"
+  conditions = {Language = ["en"], Country = ["au"], Role = ["x"], Moon = ["full"]}
+  [redirects.headers]
+    X-From = "N"
+`, `5:17: dropped: Language cannot be told here|5:36: dropped: Country cannot be told here|5:54: dropped: Role cannot be told here|5:68: dropped: "Moon" is no condition|6:4: dropped: headers: `},
+		{"conditions in a section", `[[redirects]]
+from = "/"
+to = "/anz"
+[redirects.conditions]
+Country = ["au"]
+	Role = ["x"]
+[[redirects]]
+from = "/b"
+to = "/c"
+`, `5:1: dropped: Country cannot|6:2: dropped: Role cannot`},
+		{"dotted keys", "[[redirects]]\nfrom = \"/\"\nto = \"/anz\"\nconditions.Country = [\"au\"]\n", `4:12: dropped: Country cannot`},
+		{"a field that is lost", "  [[redirects]]\n  from = \"/\"\n  to = \"/b\"\n  signed = \"KEY\"\n", `4:3: changed: signed`},
+		{"a list of inline tables", "redirects = [\n # first\n {from = \"/a\", to = \"/b\", signed = \"K\"},\n {from = \"/c\", to = \"/d\", status = \"x y\"},\n]\n", `3:27: changed: signed|4:27: dropped: status`},
+		{"what another name of a field holds", "[[redirects]]\norigin = \"/a\"\ndestination = 5\n", `3:1: dropped: to: want a text`},
+		{"a status that the reader refuses", "[[redirects]]\nfrom = \"/a\"\nto = \"/b\"\nstatus = 999\n", `4:1: changed: 999 with a target`},
+		{"a target that the reader refuses", "[[redirects]]\nfrom = \"/a\"\nstatus = 302\nto = \"ftp://x/\"\n", `4:1: dropped: `},
+		{"a field that is missing", "  [[redirects]]\nto = \"/a\"\n", `1:3: dropped: from: missing`},
+		{"redirects of something else are none", "[[redirects]]\nfrom = \"/a\"\nto = \"/b\"\n[plugins]\nredirects = [{signed = 1}]\n[[redirects]]\nfrom = \"/c\"\nto = \"/d\"\nsigned = \"K\"\n", `9:1: changed: signed`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			res, err := importer.Import(importer.NetlifyTOML, "netlify.toml", strings.NewReader(c.in), importer.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.Split(c.want, "|")
+			if len(res.Notes) != len(want) {
+				t.Fatalf("notes %v, want %q", res.Notes, want)
+			}
+			lines := strings.Split(c.in, "\n")
+			for i, n := range res.Notes {
+				if !strings.HasPrefix(n.String(), want[i]) || n.Text != strings.TrimSpace(lines[n.Line-1]) {
+					t.Errorf("note %s, want %s and the line", n, want[i])
+				}
+			}
+		})
 	}
 }
 

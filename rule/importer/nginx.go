@@ -62,11 +62,8 @@ func (x *nginxExec) importAll(list []*nginxDirective) {
 	x.plain = true
 	x.findSets(list)
 	for _, s := range servers {
-		x.names = append(x.names, s.exactNames()...)
 		x.plain = x.plain && !slices.ContainsFunc(s.listens, func(l nginxListen) bool { return l.tls })
 	}
-	slices.Sort(x.names)
-	x.names = slices.Compact(x.names)
 	x.otherPorts(servers)
 	for _, e := range x.entryPoints(servers) {
 		x.server(e)
@@ -159,7 +156,7 @@ func (x *nginxExec) otherPorts(servers []*nginxServer) {
 // server follows the requests for one entry point.
 func (x *nginxExec) server(e *nginxEntryPoint) {
 	s := &nginxState{
-		server: e.server, scheme: e.scheme, hosts: e.hosts, path: "/",
+		server: e.server, entry: e, scheme: e.scheme, hosts: e.hosts, path: "/",
 		args: nginxPieces{{source: nginxQuery}},
 	}
 	if e.re != nil {

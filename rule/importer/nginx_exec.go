@@ -25,7 +25,6 @@ type nginxExec struct {
 	set   map[string]bool // variables that some set directive sets
 	plain bool            // no server has TLS
 	name  string          // of the file
-	names []string        // of all servers
 	lines int             // of all maps
 
 	at    nginxPlace

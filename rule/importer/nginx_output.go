@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"encoding/json"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -17,6 +18,40 @@ type nginxOutput struct {
 	add     func(*rule.Rule) error
 	fail    func(error)
 	waiting []*waitingRule
+	recent  recentRules
+}
+
+// maxRecent is how many rules back one is looked for that is the same.
+const maxRecent = 4096
+
+// recentRules are the last rules that were written, as text.
+type recentRules struct {
+	known map[string]bool
+	ring  []string
+	next  int
+}
+
+// add reports whether a rule is new. One that is the same as an earlier one but
+// for its place never gets a request.
+func (l *recentRules) add(r *rule.Rule) bool {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return true
+	}
+	key := string(text)
+	if l.known[key] {
+		return false
+	}
+	if l.known == nil {
+		l.known = map[string]bool{}
+	}
+	if len(l.ring) < maxRecent {
+		l.ring = append(l.ring, "")
+	}
+	delete(l.known, l.ring[l.next])
+	l.ring[l.next], l.known[key] = key, true
+	l.next = (l.next + 1) % maxRecent
+	return true
 }
 
 // waitingRule is a rule with an intent to pass, and what it is for.
@@ -61,6 +96,9 @@ func (o *nginxOutput) redirect(r *rule.Rule) {
 }
 
 func (o *nginxOutput) write(r *rule.Rule) {
+	if !o.recent.add(r) {
+		return
+	}
 	if err := o.add(r); err != nil {
 		o.fail(err)
 	}

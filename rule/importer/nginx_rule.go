@@ -95,7 +95,7 @@ func (x *nginxExec) rule(s *nginxState, target nginxPieces, mode nginxQueryMode)
 		}
 	}
 	if target != nil {
-		w.target(target, mode)
+		return w, w.target(target, mode)
 	}
 	return w, nil
 }

@@ -10,12 +10,11 @@ import (
 
 // nginxServer is a server block.
 type nginxServer struct {
-	d         *nginxDirective
-	root      *nginxLocation
-	named     map[string]*nginxLocation
-	names     []string // as they are written, in lower case
-	listens   []nginxListen
-	isDefault map[string]bool // by scheme
+	d       *nginxDirective
+	root    *nginxLocation
+	named   map[string]*nginxLocation
+	names   []string // as they are written, in lower case
+	listens []nginxListen
 }
 
 // nginxListen is one listen directive.
@@ -33,7 +32,7 @@ func (l nginxListen) scheme() string {
 }
 
 func newNginxServer(d *nginxDirective) *nginxServer {
-	s := &nginxServer{d: d, named: map[string]*nginxLocation{}, isDefault: map[string]bool{}}
+	s := &nginxServer{d: d, named: map[string]*nginxLocation{}}
 	s.root = &nginxLocation{d: d}
 	s.root.fill(d.block, s.named)
 	allTLS := false
@@ -120,6 +119,7 @@ type nginxEntryPoint struct {
 	order  int      // exact, "*." by length, ".*" by length, expressions, any
 	hosts  []string // names and "*."
 	re     *pcre    // instead
+	name   string   // as it is written, where it is an expression for re
 	scheme string   // "" for both
 }
 
@@ -201,7 +201,7 @@ func (x *nginxExec) entryPointsOf(scheme string, port int, servers []*nginxServe
 
 func (x *nginxExec) entryPointsFor(s *nginxServer, name string) []*nginxEntryPoint {
 	one := func(order int, hosts []string, re *pcre) []*nginxEntryPoint {
-		return []*nginxEntryPoint{{server: s, order: order, hosts: hosts, re: re}}
+		return []*nginxEntryPoint{{server: s, order: order, hosts: hosts, re: re, name: name}}
 	}
 	switch {
 	case strings.HasPrefix(name, "~"):

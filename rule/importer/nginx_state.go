@@ -50,8 +50,9 @@ type nginxTest struct {
 // changed, but copied.
 type nginxState struct {
 	server   *nginxServer
-	scheme   string   // "" for both
-	hosts    []string // names, "*." and domains; nil for any
+	entry    *nginxEntryPoint // how the requests came to it
+	scheme   string           // "" for both
+	hosts    []string         // names, "*." and domains; nil for any
 	tests    []*nginxTest
 	path     string // of the request, decoded, where isKnown; else what it begins with
 	isKnown  bool

@@ -1,8 +1,6 @@
 package importer
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +9,7 @@ import (
 )
 
 // target writes the template of the rule.
-func (w *nginxWriter) target(v nginxPieces, mode nginxQueryMode) {
+func (w *nginxWriter) target(v nginxPieces, mode nginxQueryMode) error {
 	var b strings.Builder
 	query := nginxInPath
 	for i, p := range v {
@@ -36,8 +34,8 @@ func (w *nginxWriter) target(v nginxPieces, mode nginxQueryMode) {
 	default:
 		w.r.TargetQuery = rule.QueryDrop
 	}
-	w.origins(v)
 	w.upgrade()
+	return w.origins(v)
 }
 
 const (
@@ -94,137 +92,6 @@ func (w *nginxWriter) capture(p nginxPiece, inQuery bool) string {
 		return nginxBraces(name, inQuery || p.escaped, "nginx")
 	}
 	return nginxBraces(name, inQuery || p.of.on != onRawPath, "keep")
-}
-
-// origins lists where the target may lead, if its host comes from the request,
-// or if what follows the host does and has no slash before it.
-func (w *nginxWriter) origins(v nginxPieces) {
-	scheme, rest, ok := strings.Cut(w.r.Target, "://")
-	if !ok || strings.ContainsAny(scheme, "/?#") {
-		return
-	}
-	schemes := []string{scheme}
-	if scheme == "{scheme}" {
-		schemes = []string{"http", "https"}
-	}
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		rest = rest[:i]
-	}
-	for _, hole := range []string{"{path}", "{decoded_path}", "{?query}"} {
-		rest, _, _ = strings.Cut(rest, hole)
-	}
-	switch host, after, found := strings.Cut(rest, "{"); {
-	case !found && scheme != "{scheme}":
-	case !found:
-		w.allow(schemes, []string{rest})
-	case strings.Contains(host, ".") && !strings.HasSuffix(host, ".") && after != "": // the hole is the path
-		w.allow(schemes, []string{host})
-	default:
-		w.allow(schemes, append(w.hostsOf(authorityOf(v)), w.x.o.hostNames()...))
-	}
-}
-
-// authorityOf is the part of a target between "://" and the path.
-func authorityOf(v nginxPieces) nginxPieces {
-	var out nginxPieces
-	inside := false
-	for _, p := range v {
-		if p.source != nginxText {
-			if inside && (p.source == nginxPath || p.source == nginxDecodedPath || p.source == nginxQueryMark) {
-				break
-			}
-			if inside {
-				out = append(out, p)
-			}
-			continue
-		}
-		text := p.text
-		if !inside {
-			_, text, inside = strings.Cut(text, "://")
-		}
-		if i := strings.IndexAny(text, "/?#"); i >= 0 {
-			return append(out, nginxPiece{text: text[:i]})
-		}
-		out = append(out, nginxPiece{text: text})
-	}
-	return out
-}
-
-// hostsOf gives what an authority may become: of {host}, the names of the
-// server; of a group, its alternatives; of anything else, what makes a name of
-// some server.
-func (w *nginxWriter) hostsOf(authority nginxPieces) []string {
-	hosts := []string{""}
-	for _, p := range authority {
-		var values []string
-		switch {
-		case p.source == nginxText:
-			values = []string{p.text}
-		case isHostPiece(p):
-			values = w.s.server.exactNames()
-		case p.source == nginxCapture && p.of.op == opRegexp:
-			values = p.of.re.alternatives(p.group)
-		}
-		if values == nil {
-			return w.namesLike(authority)
-		}
-		var longer []string
-		for _, host := range hosts {
-			for _, value := range values[:min(len(values), rule.MaxList/len(hosts)+1)] {
-				longer = append(longer, host+value)
-			}
-		}
-		hosts = longer
-	}
-	return hosts
-}
-
-// namesLike gives the names of servers that an authority may become.
-func (w *nginxWriter) namesLike(authority nginxPieces) []string {
-	var b strings.Builder
-	for _, p := range authority {
-		if p.source == nginxText {
-			b.WriteString(regexp.QuoteMeta(p.text))
-		} else {
-			b.WriteString(".+")
-		}
-	}
-	form, err := regexp.Compile("^" + b.String() + "$")
-	if err != nil {
-		return nil
-	}
-	var hosts []string
-	for _, name := range w.x.names {
-		if form.MatchString(name) {
-			hosts = append(hosts, name)
-		}
-	}
-	return hosts
-}
-
-func (w *nginxWriter) allow(schemes, hosts []string) {
-	for _, scheme := range schemes {
-		for _, host := range hosts {
-			w.r.Origins = append(w.r.Origins, scheme+"://"+host)
-		}
-	}
-	slices.Sort(w.r.Origins)
-	w.r.Origins = slices.Compact(w.r.Origins)
-	if len(w.r.Origins) > rule.MaxList {
-		w.r.Origins = w.r.Origins[:rule.MaxList]
-		w.s = w.s.because(fmt.Sprintf("it leads to no more than %d hosts", rule.MaxList))
-	}
-}
-
-// hostNames are the hosts of the origins that the caller allows.
-func (o *Options) hostNames() []string {
-	var hosts []string
-	for _, origin := range o.Origins {
-		if _, host, ok := strings.Cut(origin, "://"); ok {
-			hosts = append(hosts, host)
-		}
-	}
-	return hosts
 }
 
 // upgrade limits a redirect to https on the same site to requests over http,

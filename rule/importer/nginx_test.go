@@ -229,7 +229,7 @@ func TestNginxNotes(t *testing.T) {
 		{"a variable of a module", "if ($geoip_country_code = DE) { return 302 /de; }", "1 dropped $geoip_country_code is not known"},
 		{"a file on the disk", "if (-f /srv/off) { return 302 /off; }", "1 dropped a file"},
 		{"the disk is not asked", "if (!-f $request_filename) { return 302 /off; }", "1 changed the app is asked"},
-		{"a host that nobody named", "server { listen 80; return 301 https://$host/; }", "1 dropped list in origins"},
+		{"a host that nobody named", "server { listen 80; return 301 https://$host/; }", "1 dropped --origin, or which host the file is for with --host"},
 		{"another answer", "location /a { return 403; }\nlocation / { return 301 /b; }", "1 changed the answer 403"},
 		{"a status without a target", "return 301;", "1 dropped without a target"},
 		{"code", "content_by_lua_block { if a then ngx.redirect(\"/x\") end }", "1 dropped code"},

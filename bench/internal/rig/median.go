@@ -19,11 +19,14 @@ func Middle(values []float64) float64 {
 }
 
 // Ratio is the median of a over b, round by round: what slowed one of them down
-// in a round most likely slowed the other down, too.
+// in a round most likely slowed the other down, too. A round in which b did
+// nothing does not count.
 func Ratio(a, b []float64) float64 {
-	vs := make([]float64, min(len(a), len(b)))
-	for i := range vs {
-		vs[i] = a[i] / b[i]
+	var vs []float64
+	for i := range min(len(a), len(b)) {
+		if b[i] != 0 {
+			vs = append(vs, a[i]/b[i])
+		}
 	}
 	return Middle(vs)
 }

@@ -50,6 +50,9 @@ func (m Measurement) PerCPU() float64 { return float64(m.Requests) / m.CPUSecond
 // Busy is the share of its core that the server used.
 func (m Measurement) Busy() float64 { return m.CPUSeconds / m.Seconds }
 
+// ErrNoAnswer says that a server answered no request in the whole time.
+var ErrNoAnswer = errors.New("no request was answered")
+
 // Wrk sends the load and says what the server did and what it used.
 func (s *Server) Wrk(ctx context.Context, l Load) (Measurement, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.Duration+30*time.Second)
@@ -91,7 +94,7 @@ func parseResult(out []byte) (Measurement, error) {
 		return m, fmt.Errorf("wrk result %q: %w", line, err)
 	}
 	if m.Requests == 0 {
-		return m, fmt.Errorf("no request was answered:\n%s", out)
+		return m, fmt.Errorf("%w:\n%s", ErrNoAnswer, out)
 	}
 	return m, nil
 }
