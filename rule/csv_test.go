@@ -140,11 +140,11 @@ func FuzzCSVRecordIsAsRFC4180Says(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if text == "" || strings.ContainsAny(text, "\r ") || badBytes(text) != faultNone {
-			t.Skip()
+			return
 		}
 		for i := range text { // a record goes on in the next line only within quotes
 			if text[i] == '\n' && strings.Count(text[:i], `"`)%2 == 0 {
-				t.Skip()
+				return
 			}
 		}
 		r := csv.NewReader(strings.NewReader(text))

@@ -110,11 +110,11 @@ func FuzzFlatRuleIsAsJSONSays(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if badBytes(text) != faultNone {
-			t.Skip() // such lines do not come here
+			return // such lines do not come here
 		}
 		var s slot
 		if !flatRule(text, &s) {
-			t.Skip()
+			return
 		}
 		var want Rule
 		if err := json.Unmarshal([]byte(text), &want); err != nil {

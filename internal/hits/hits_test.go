@@ -420,7 +420,7 @@ func BenchmarkIdentify(b *testing.B) {
 	}
 	tab := builder.Build()
 	for b.Loop() {
-		(&counted{table: tab}).ids(0)
+		(&counted{table: tab}).ids(&pace{})
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/rule")
 }

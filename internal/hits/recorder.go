@@ -22,9 +22,6 @@ const (
 	Every = time.Minute
 	// register is how often a gateway says of all its rules that they are there.
 	register = 24 * time.Hour
-	// breath is how long work beside the requests rests, after so many rules.
-	breath      = time.Millisecond
-	breathEvery = 1000
 	// attempts bounds how often a write is tried that others get in the way of.
 	attempts = 10
 )
@@ -50,13 +47,12 @@ type counted struct {
 	registered time.Time // guarded by flushing; zero: never
 }
 
-// ids works out those of all rules, and leaves time to the requests meanwhile.
-func (c *counted) ids(pause time.Duration) []uint64 {
+// ids works out those of all rules.
+func (c *counted) ids(p *pace) []uint64 {
 	ids := make([]uint64, c.table.Len())
 	for i := range ids {
-		if ids[i] = c.id(i); i%breathEvery == breathEvery-1 {
-			time.Sleep(pause)
-		}
+		ids[i] = c.id(i)
+		p.step()
 	}
 	return ids
 }
@@ -133,8 +129,7 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	left, current := r.left, r.current
 	r.left = nil
 	r.mu.Unlock()
-	slices.SortFunc(left, byID)
-	left, err := r.writeAll(ctx, left)
+	left, err := r.writeAll(ctx, sorted(left, &pace{breath: breath}))
 	r.mu.Lock()
 	r.keepLeft(left)
 	r.mu.Unlock()
@@ -178,17 +173,44 @@ func byID(a, b update) int { return cmp.Compare(a.id, b.id) }
 // rules without a hit.
 func (c *counted) updates(all bool) []update {
 	var out []update
+	p := &pace{breath: breath}
 	if all {
-		ids := c.ids(breath)
+		ids := c.ids(p)
 		out = make([]update, len(ids))
 		for i, id := range ids {
 			out[i].id = id
 		}
 		c.counter.take(func(i int, n uint32) { out[i].hits = uint64(n) })
 	} else {
-		c.counter.take(func(i int, n uint32) { out = append(out, update{c.id(i), uint64(n)}) })
+		c.counter.take(func(i int, n uint32) {
+			out = append(out, update{c.id(i), uint64(n)})
+			p.step()
+		})
 	}
-	slices.SortFunc(out, byID)
+	return sorted(out, p)
+}
+
+// sorted gives updates in the order of their ids.
+func sorted(updates []update, p *pace) []update {
+	var begin [Chunks + 1]int // of each chunk
+	for _, u := range updates {
+		begin[chunkOf(u.id)+1]++
+	}
+	for c := range Chunks {
+		begin[c+1] += begin[c]
+	}
+	out, next := make([]update, len(updates)), begin
+	for _, u := range updates {
+		c := chunkOf(u.id)
+		out[next[c]] = u
+		next[c]++
+		p.step()
+	}
+	for c := range Chunks {
+		part := out[begin[c]:begin[c+1]]
+		slices.SortFunc(part, byID)
+		p.steps(len(part))
+	}
 	return out
 }
 
@@ -218,11 +240,12 @@ type page struct {
 // write merges updates into their records, and does so again when another
 // gateway was quicker.
 func (r *Recorder) write(ctx context.Context, updates []update) error {
-	pages := pagesOf(updates)
+	pages, rest := pagesOf(updates), &pace{breath: breath}
 	for _, p := range pages {
 		if err := r.read(ctx, p); err != nil {
 			return err
 		}
+		rest.steps(len(p.updates))
 	}
 	for try := range attempts {
 		ops := opsOf(pages)

@@ -36,7 +36,7 @@ func (r *Recorder) Report(ctx context.Context) (*Report, error) {
 	if current == nil {
 		return out, nil
 	}
-	out.ids = current.ids(breath)
+	out.ids = current.ids(&pace{breath: breath})
 	q := store.Query{Partition: r.partition, Class: Class, Limit: 64}
 	for {
 		page, err := r.store.List(ctx, q)
