@@ -51,9 +51,8 @@ var matches = sync.Pool{New: func() any { return &asked{} }}
 type asked struct {
 	Match
 
-	req  Request
-	buf  []byte // of the Location, and of what is told of the rule
-	page []byte
+	req Request
+	buf []byte // of the Location, and of what is told of the rule
 }
 
 // put gives m back, without what it knows of the request.
@@ -74,7 +73,7 @@ func (mw Middleware) Handler(next http.Handler) http.Handler {
 		mw.ask(m, r)
 		a := mw.decide(t, m, r)
 		if a.status != 0 && !a.missing {
-			m.page = a.write(mw, w, r, m.page[:0])
+			a.write(mw, w, r)
 			m.put()
 			return
 		}
@@ -214,9 +213,8 @@ func maxAge(age time.Duration) string {
 	return "max-age=" + strconv.FormatInt(int64(age/time.Second), 10)
 }
 
-// write sends the redirect, or the page that says why there is none. It appends
-// the redirect's own page to buf, and returns that to be used again.
-func (a *answer) write(mw Middleware, w http.ResponseWriter, r *http.Request, buf []byte) []byte {
+// write sends the redirect, or the page that says why there is none.
+func (a *answer) write(mw Middleware, w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	a.mark(h)
 	values := []string{a.location, a.cacheControl} // one piece of memory for both
@@ -225,25 +223,16 @@ func (a *answer) write(mw Middleware, w http.ResponseWriter, r *http.Request, bu
 	}
 	if a.location == "" || a.refused {
 		mw.fail(w, r, a.status)
-		return buf
+		return
 	}
-	buf = appendPage(buf, a.status, a.location)
 	h["Location"] = values[:1:1]
-	h["Content-Type"] = htmlType
 	h["Date"] = dateOf(a.now)
-	if a.missing || r.Method == http.MethodHead || len(buf) > maxUncounted { // a missing one may be sent before its handler ends
-		h["Content-Length"] = []string{strconv.Itoa(len(buf))}
-	}
+	h["Content-Length"] = noBytes
 	w.WriteHeader(a.status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(buf) // the client is gone, if anything
-	}
-	return buf
 }
 
-// maxUncounted is how long a page may be for which net/http finds out its length
-// by itself, at less cost; it does so for up to 2048 bytes.
-const maxUncounted = 1024
+// noBytes is the length of a redirect: clients follow it, and nobody reads it.
+var noBytes = []string{"0"}
 
 // dated is a Date header, and the second that it is for.
 type dated struct {
@@ -274,27 +263,6 @@ func (a *answer) mark(h http.Header) {
 	if a.announce != nil {
 		a.announce.announceIn(h)
 	}
-}
-
-var htmlType = []string{"text/html; charset=utf-8"}
-
-// appendPage is for those who do not follow by themselves (RFC 9110 section
-// 15.4). The location is printable ASCII without quotes and angle brackets.
-func appendPage(dst []byte, status int, location string) []byte {
-	dst = append(dst, "<!doctype html><title>"...)
-	dst = append(dst, http.StatusText(status)...)
-	dst = append(dst, "</title><a href=\""...)
-	for range 2 {
-		for i := range len(location) {
-			if location[i] == '&' {
-				dst = append(dst, "&amp;"...)
-			} else {
-				dst = append(dst, location[i])
-			}
-		}
-		dst = append(dst, "\">"...)
-	}
-	return append(dst[:len(dst)-2], "</a>\n"...)
 }
 
 func (mw Middleware) fail(w http.ResponseWriter, r *http.Request, status int) {

@@ -93,7 +93,7 @@ func (w *watcher) replace() bool {
 	h := w.Header()
 	clear(h)
 	maps.Copy(h, w.before)
-	w.answer.write(w.middleware, w.ResponseWriter, w.request, nil)
+	w.answer.write(w.middleware, w.ResponseWriter, w.request)
 	w.late = time.AfterFunc(patience, w.send)
 	return true
 }

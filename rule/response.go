@@ -18,18 +18,16 @@ func (m *Match) AppendResponse(dst []byte, stage seeother.Stage) ([]byte, error)
 	if status == 0 || a.proto.Missing {
 		return dst, nil
 	}
-	start, location := len(dst), ""
+	start := len(dst)
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = append(append(dst, ' '), http.StatusText(status)...)
 	if status != http.StatusGone {
 		var err error
 		dst = append(dst, "\r\nLocation: "...)
-		before := len(dst)
 		if dst, err = m.AppendLocation(dst); err != nil {
 			return dst[:start], err
 		}
-		location = string(dst[before:])
 	}
 	dst = append(append(dst, "\r\nCache-Control: "...), m.CacheControl(stage)...)
 	h := http.Header{}
@@ -39,14 +37,5 @@ func (m *Match) AppendResponse(dst []byte, stage seeother.Stage) ([]byte, error)
 			dst = append(append(append(append(dst, "\r\n"...), name...), ": "...), value...)
 		}
 	}
-	if location == "" {
-		return append(dst, "\r\nContent-Length: 0\r\n\r\n"...), nil
-	}
-	page := appendPage(nil, status, location)
-	dst = append(dst, "\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: "...)
-	dst = append(strconv.AppendInt(dst, int64(len(page)), 10), "\r\n\r\n"...)
-	if m.req.Method == http.MethodHead {
-		return dst, nil
-	}
-	return append(dst, page...), nil
+	return append(dst, "\r\nContent-Length: 0\r\n\r\n"...), nil
 }

@@ -94,7 +94,7 @@ func TestRulesAnswerBeforeTheApp(t *testing.T) {
 	}{
 		"permanent": {
 			"GET", "/old/a%2Fb?q=1", "", nil, 308, "/new/a%2Fb?q=1", "max-age=86400",
-			`<a href="/new/a%2Fb?q=1">`, "GET /old/a%2Fb  308  rules: 308  rule old",
+			"", "GET /old/a%2Fb  308  rules: 308  rule old",
 		},
 		"permanent, with a body":   {"POST", "/old/a", "x=1", nil, 308, "/new/a", "max-age=86400", "", "POST /old/a  308  rules: 308  rule old"},
 		"temporary, to elsewhere":  {"PUT", "/for-now", "x", nil, 307, "https://elsewhere.example/x", "no-cache", "", ""},
@@ -227,19 +227,19 @@ func TestRulesForWhatTheAppDoesNotHave(t *testing.T) {
 		"what the client has already":  {"GET", "/file", "", []string{"If-Modified-Since", time.Unix(1e9, 0).UTC().Format(http.TimeFormat)}, 304, ""},
 		"a condition that fails":       {"GET", "/file", "", []string{"If-Unmodified-Since", time.Unix(1e8, 0).UTC().Format(http.TimeFormat)}, 412, ""},
 		"its header":                   {"HEAD", "/file", "", nil, 200, ""},
-		"what is missing":              {"GET", "/none/a?b=1", "", nil, 308, `href="/archive/none/a?b=1"`},
-		"a part of what is missing":    {"GET", "/none/a?b=1", "", []string{"Range", "bytes=0-1", "If-None-Match", `"none"`}, 308, "archive"},
+		"what is missing":              {"GET", "/none/a?b=1", "", nil, 308, ""},
+		"a part of what is missing":    {"GET", "/none/a?b=1", "", []string{"Range", "bytes=0-1", "If-None-Match", `"none"`}, 308, ""},
 		"the header of what is not":    {"HEAD", "/none/a?b=1", "", nil, 308, ""},
-		"a submission to what is not":  {"POST", "/none/a?b=1", "x=1", nil, 308, "archive"},
-		"a large page that says so":    {"GET", "/none/large?b=1", "", nil, 308, "archive"},
-		"a large submission to it":     {"POST", "/none/a?b=1", strings.Repeat("x", 1<<20), nil, 308, "archive"},
-		"an event stream that is none": {"GET", "/none/a?b=1", "", []string{"Accept", "text/event-stream"}, 308, "archive"},
+		"a submission to what is not":  {"POST", "/none/a?b=1", "x=1", nil, 308, ""},
+		"a large page that says so":    {"GET", "/none/large?b=1", "", nil, 308, ""},
+		"a large submission to it":     {"POST", "/none/a?b=1", strings.Repeat("x", 1<<20), nil, 308, ""},
+		"an event stream that is none": {"GET", "/none/a?b=1", "", []string{"Accept", "text/event-stream"}, 308, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := s.do(tt.method, tt.target, tt.body, tt.header...)
 			check(t, got, tt.status, "")
-			if !strings.Contains(got.body, tt.want) {
-				t.Errorf("body %q lacks %q", got.body, tt.want)
+			if !strings.Contains(got.body, tt.want) || tt.status == 308 && got.body != "" {
+				t.Errorf("body %q, want %q", got.body, tt.want)
 			}
 			if tt.status != 308 {
 				return
