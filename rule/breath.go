@@ -8,7 +8,7 @@ import (
 // How long a gentle goroutine works before it lets others run, and how long it
 // sleeps then: longer than the scheduler takes to get from it to the network.
 const (
-	breathEvery = 500 * time.Microsecond
+	breathEvery = 200 * time.Microsecond
 	breath      = 50 * time.Microsecond
 )
 

@@ -117,10 +117,12 @@ func haproxyMap(how, file string) string {
 // can take the status from a map.
 var statuses = []int{301, 308, 302, 307}
 
-// nginxMaps are one map for each status, from a file each, and the ifs.
+// nginxMaps are one map for each status, from a file each, and the ifs. With
+// these sizes nginx builds the maps of a million rules without complaint and in
+// the shortest time.
 func nginxMaps(dir string, n int) (http, server string) {
 	var maps, ifs strings.Builder
-	fmt.Fprintf(&maps, "\tmap_hash_max_size %d;\n\tmap_hash_bucket_size 256;\n", 2*n)
+	fmt.Fprintf(&maps, "\tmap_hash_max_size %d;\n\tmap_hash_bucket_size 512;\n", n)
 	for _, status := range statuses {
 		fmt.Fprintf(&maps, "\tmap $uri $to%[1]d {\n\t\tinclude %[2]s/map%[1]d.conf;\n\t}\n", status, dir)
 		fmt.Fprintf(&ifs, "\t\tif ($to%[1]d) { return %[1]d $to%[1]d; }\n", status)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -121,13 +122,19 @@ func (s *Server) Stop() {
 	}
 }
 
-// FreeAddr is a loopback address on which nobody listens.
+// FreeAddr is a loopback address on which nobody listens. Its port is below those
+// that Linux gives to outgoing connections: a server may take seconds until it
+// listens, and a load makes many of those.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20_000+rand.IntN(10_000)))
+		switch {
+		case err == nil:
+			return l.Addr().String(), l.Close()
+		case !errors.Is(err, syscall.EADDRINUSE):
+			return "", err
+		}
 	}
-	return l.Addr().String(), l.Close()
 }
 
 // Build makes the program of a package of this module, and returns its name.
