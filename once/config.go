@@ -21,6 +21,7 @@ type Config struct {
 	Cookies   time.Duration // 30 s: how long a duplicate of the same principal gets the answer's Set-Cookie
 	Linger    time.Duration // 5 min: how long an answer that is not kept is read on after its client went away
 	StoreTime time.Duration // 5 s: how long one call of the store may take
+	AuditKept time.Duration // 0, which is for ever: how long a line of the audit log is kept
 	Sweep     time.Duration // 30 s: how often records that are due are looked for
 
 	Buffer      int64 // 1 MiB: a body up to this is read whole before anything starts
@@ -82,6 +83,7 @@ func (c Config) Validate() error {
 		{"linger", c.Linger, 0},
 		{"store time", c.StoreTime, time.Millisecond},
 		{"sweep", c.Sweep, time.Second},
+		{"audit kept", c.AuditKept, 0},
 	} {
 		if d.value < d.least {
 			errs = append(errs, fmt.Errorf("%s %s: want at least %s", d.name, d.value, d.least))

@@ -38,6 +38,7 @@ type Guard struct {
 	runs     map[*run]struct{} // starts of this process, for their leases
 	givenUp  map[string]unused // by owner; guarded by mu, as runs and closed are
 	closed   bool
+	skew     atomic.Int64       // the store's clock less this one, in nanoseconds
 	observed chan struct{}      // bounds the look-ups of the report stage
 	looks    chan struct{}      // bounds how many who waited read the answer at one time
 	sleepers map[sleep]*sleeper // guarded by mu
@@ -75,6 +76,9 @@ func New(ctx context.Context, st store.Store, cfg Config) (*Guard, error) {
 	g.stop = stop
 	g.stopped.Go(func() { g.every(background, g.cfg.Lease/3, g.renew) })
 	g.stopped.Go(func() { g.every(background, g.cfg.Sweep, g.sweep) })
+	g.stopped.Go(func() {
+		g.every(background, counterRest/2, func(ctx context.Context) { _ = g.forgetCounters(ctx) }) // tried again
+	})
 	return g, nil
 }
 
@@ -187,25 +191,43 @@ type finding struct {
 	run     *run // set when this request is the start
 }
 
-// begin starts the key for this request or says what is there instead. fresh
-// is what a new record holds; its generation is set here. With an error, the
-// start may stand in the store all the same; a verdict beside it is what is
-// known of the key.
-func (g *Guard) begin(ctx context.Context, id, group string, fresh entry, onUncertain OnUncertain) (finding, error) {
+// start is what begin wants to write.
+type start struct {
+	id, group   string
+	fresh       entry // what a new record holds; its generation is set by begin
+	onUncertain OnUncertain
+	spends      []Spend
+	audit       []byte
+}
+
+// begin starts the key or says what is there instead. With an error, the start
+// may stand in the store all the same; a verdict beside it is what is known of
+// the key.
+func (g *Guard) begin(ctx context.Context, s start) (finding, error) {
 	ctx, cancel := g.detached(ctx)
 	defer cancel()
+	fresh, onUncertain := s.fresh, s.onUncertain
 	var before finding // what this start takes the place of; its version is 0 where there is nothing
 	for {
 		if g.isClosed() {
 			return finding{}, errClosed
 		}
 		fresh.Generation, fresh.Started = before.entry.Generation+1, time.Now()
+		var with []store.Op
+		if before.verdict == uncertain { // what the try before has reserved is this one's
+			fresh.Spent = before.entry.Spent
+		} else {
+			fresh.Spent, with = reserve(s.spends, g.now())
+		}
 		if before.verdict == uncertain && before.entry.Fingerprint != nil {
 			fresh.Fingerprint = before.entry.Fingerprint // a retry is of the same body
 		}
-		reply, err := g.put(ctx, id, before.record.Version, StateStarted, group, fresh)
+		reply, err := g.put(ctx, g.store.Apply, s.id, before.record.Version, StateStarted, s.group, fresh, append(with, g.audit(s.audit)...)...)
 		if err == nil {
-			return g.started(ctx, id, group, fresh, before, reply), nil
+			return g.started(ctx, s, fresh, before, reply), nil
+		}
+		if conflict, ok := errors.AsType[*store.ConflictError](err); ok && conflict.Op > 0 {
+			return finding{}, denied(s.spends, conflict.Op, conflict.Current)
 		}
 		found, err := g.found(err)
 		if err != nil {
@@ -225,17 +247,19 @@ func (g *Guard) begin(ctx context.Context, id, group string, fresh entry, onUnce
 }
 
 // started is the run whose record was just written in place of before.
-func (g *Guard) started(ctx context.Context, id, group string, e entry, before finding, w written) finding {
-	r := &run{guard: g, id: id, group: group, entry: e, version: w.Version}
-	g.mu.Lock()
-	g.runs[r] = struct{}{}
-	g.mu.Unlock()
+func (g *Guard) started(ctx context.Context, s start, e entry, before finding, w written) finding {
+	r := &run{guard: g, id: s.id, group: s.group, entry: e, version: w.Version, ends: w.due, apply: g.store.Apply}
+	if !e.Remote { // its lease is extended here
+		g.mu.Lock()
+		g.runs[r] = struct{}{}
+		g.mu.Unlock()
+	}
 	if before.verdict == uncertain {
 		g.doubt.add(before.record.Group, -1)
 		g.counts.add("retried")
 		g.observe(ctx, seeother.Decision{
 			Action: "retried", Route: e.Route, Applied: true, Method: e.Method, Path: e.Path,
-			Reason: "the outcome was uncertain, and the configuration says that the app drops repetitions", Record: id,
+			Reason: "the outcome was uncertain, and the configuration says that the app drops repetitions", Record: s.id,
 		})
 	}
 	return finding{verdict: mayStart, entry: e, now: w.now, run: r}
@@ -254,12 +278,13 @@ func (f finding) retryable(fresh entry) bool {
 
 // written is what put returns.
 type written struct {
-	Version uint64
-	now     time.Time
+	Version  uint64
+	now, due time.Time
 }
 
-// put writes an entry; version 0 means that there must be no record.
-func (g *Guard) put(ctx context.Context, id string, version uint64, state, group string, e entry) (written, error) {
+// put writes an entry, and does more in the same step; version 0 means that there
+// must be no record.
+func (g *Guard) put(ctx context.Context, apply Applier, id string, version uint64, state, group string, e entry, more ...store.Op) (written, error) {
 	value, err := e.encode()
 	if err != nil {
 		return written{}, err
@@ -270,11 +295,32 @@ func (g *Guard) put(ctx context.Context, id string, version uint64, state, group
 	if version != 0 {
 		op = store.PutIfVersion(Class, id, version, p)
 	}
-	reply, err := g.store.Apply(ctx, g.cfg.Tenant, op)
+	reply, err := apply(ctx, g.cfg.Tenant, append([]store.Op{op}, more...)...)
 	if err != nil {
 		return written{}, err
 	}
-	return written{Version: reply.Records[0].Version, now: reply.Now}, nil
+	g.tell(reply.Now)
+	rec := reply.Records[0]
+	return written{Version: rec.Version, now: reply.Now, due: rec.Due}, nil
+}
+
+// tell says what the store's clock showed a moment ago, and now what it shows.
+func (g *Guard) tell(now time.Time) { g.skew.Store(int64(time.Until(now))) }
+func (g *Guard) now() time.Time     { return time.Now().Add(time.Duration(g.skew.Load())) }
+
+// ClassAudit is the class of the audit log, whose records are appended under
+// the key AuditLog and never changed.
+const (
+	ClassAudit = "audit"
+	AuditLog   = "log"
+)
+
+// audit is the operation that writes a line of the audit log; nil: none.
+func (g *Guard) audit(line []byte) []store.Op {
+	if line == nil {
+		return nil
+	}
+	return []store.Op{store.Append(ClassAudit, AuditLog, store.Put{Value: line, TTL: g.cfg.AuditKept})}
 }
 
 // times says when a record is due and when it may be forgotten. What started
@@ -282,14 +328,14 @@ func (g *Guard) put(ctx context.Context, id string, version uint64, state, group
 func (g *Guard) times(state string, e entry) (due, ttl time.Duration) {
 	switch state {
 	case StateStarted:
-		return g.cfg.Lease, 0
+		return e.lease(g.cfg), 0
 	case StateCompleted:
 		if e.Result != nil && len(e.Result.Cookies) > 0 && g.cfg.Cookies < g.cfg.Retention {
 			return g.cfg.Cookies, g.cfg.Tombstone
 		}
-		return g.cfg.Retention, g.cfg.Tombstone
+		return e.retention(g.cfg), e.tombstone(g.cfg)
 	case StateReleased:
-		return 0, g.cfg.Tombstone
+		return 0, e.tombstone(g.cfg)
 	}
 	return 0, 0
 }
@@ -320,7 +366,7 @@ func (g *Guard) expireLease(ctx context.Context, f finding) (finding, error) {
 	e := f.entry
 	e.Reason = "the lease ended and nobody said how it went"
 	e.Ended = f.now
-	_, err := g.put(ctx, f.record.Key, f.record.Version, StateUncertain, f.record.Group, e)
+	_, err := g.put(ctx, g.store.Apply, f.record.Key, f.record.Version, StateUncertain, f.record.Group, e)
 	if err == nil {
 		g.becameUncertain(ctx, f.record.Key, f.record.Group, e)
 		rec, now, err := g.store.Get(ctx, g.cfg.Tenant, Class, f.record.Key)

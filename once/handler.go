@@ -186,7 +186,7 @@ func (x *exchange) look() (finding, error) {
 		}
 	}
 	x.tried = true
-	return x.guard.begin(x.r.Context(), x.id, x.group, x.fresh, x.policy.OnUncertain)
+	return x.guard.begin(x.r.Context(), start{id: x.id, group: x.group, fresh: x.fresh, onUncertain: x.policy.OnUncertain})
 }
 
 // lookOnly finds what is there for a request that may not start.

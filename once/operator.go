@@ -151,10 +151,13 @@ func (g *Guard) Resolve(ctx context.Context, id string, how Resolution) (Summary
 	if e.ResolvedBy == "" {
 		e.ResolvedBy = "an operator"
 	}
+	var undo []store.Op
 	if how.As == StateCompleted {
 		e.Result, e.Ended = &result{}, now
+	} else {
+		undo, e.Spent = giveBack(e.Spent), nil
 	}
-	if _, err := g.put(ctx, id, rec.Version, how.As, rec.Group, e); err != nil {
+	if _, err := g.put(ctx, g.store.Apply, id, rec.Version, how.As, rec.Group, e, undo...); err != nil {
 		return Summary{}, err
 	}
 	g.doubt.add(rec.Group, -1)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,13 @@ type run struct {
 	version uint64
 	settled bool
 	lost    bool // refused once: its lease is not extended any more
+	onLost  func()
+
+	apply     Applier
+	ends      time.Time  // of the lease
+	uncertain bool       // it became so before this run came to settle it
+	spends    []store.Op // what settling does to counters, in the same step
+	audit     []byte     // and to the audit log
 }
 
 var errOtherBody = errors.New("the body differs from what came first with this key")
@@ -52,7 +60,9 @@ func (r *run) extend(ctx context.Context) error {
 		return nil
 	}
 	err := r.write(ctx, StateStarted)
-	r.lost = errors.Is(err, ErrFenced)
+	if r.lost = errors.Is(err, ErrFenced); r.lost && r.onLost != nil {
+		r.onLost()
+	}
 	return err
 }
 
@@ -105,11 +115,14 @@ func (r *run) settle(ctx context.Context, state string, change func(*entry)) err
 func (r *run) write(ctx context.Context, state string) error {
 	ctx, cancel := r.guard.detached(ctx)
 	defer cancel()
-	wasUncertain := false
+	wasUncertain := r.uncertain
+	if wasUncertain && state == StateStarted {
+		return r.fenced(ctx, "the lease ended, and the record is uncertain")
+	}
 	for {
-		done, err := r.guard.put(ctx, r.id, r.version, state, r.group, r.entry)
+		done, err := r.guard.put(ctx, r.apply, r.id, r.version, state, r.group, r.entry, append(r.spends, r.guard.audit(r.audit)...)...)
 		if err == nil {
-			r.version = done.Version
+			r.version, r.ends = done.Version, done.due
 			if wasUncertain {
 				r.guard.doubt.add(r.group, -1)
 			}
@@ -118,6 +131,10 @@ func (r *run) write(ctx context.Context, state string) error {
 		conflict, ok := errors.AsType[*store.ConflictError](err)
 		if !ok {
 			return err
+		}
+		if conflict.Op > 0 {
+			r.spends = slices.Delete(r.spends, conflict.Op-1, conflict.Op) // the window is over, and its counter gone
+			continue
 		}
 		if conflict.Current == nil {
 			return r.fenced(ctx, "the record is gone")

@@ -1,6 +1,7 @@
 package once
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -49,6 +50,15 @@ type entry struct {
 	Ended       time.Time `json:"ended,omitzero"`
 	ResolvedBy  string    `json:"resolvedBy,omitempty"`
 	Aged        bool      `json:"aged,omitempty"` // written again since it ended: Ended is the store's time
+
+	// Of tasks only.
+	Task      bool          `json:"task,omitempty"`
+	Remote    bool          `json:"remote,omitempty"`     // its lease is not tied to the process that wrote it
+	Lease     time.Duration `json:"lease,omitempty"`      // 0, as for the next two: the configuration's
+	Retention time.Duration `json:"retention,omitempty"`
+	Tombstone time.Duration `json:"tombstone,omitempty"`
+	Spent     []reservation `json:"spent,omitempty"` // reserved, or spent once it is completed
+
 	Result      *result   `json:"result,omitempty"`
 
 	body []byte // of the result, kept beside the JSON
@@ -115,6 +125,13 @@ func (e entry) ended(rec store.Record) time.Time {
 		return rec.Updated
 	}
 	return e.Ended
+}
+
+// How long a record is under way, keeps its result, and is known at all.
+func (e entry) lease(c Config) time.Duration     { return cmp.Or(e.Lease, c.Lease) }
+func (e entry) retention(c Config) time.Duration { return cmp.Or(e.Retention, c.Retention) }
+func (e entry) tombstone(c Config) time.Duration {
+	return max(cmp.Or(e.Tombstone, c.Tombstone), e.retention(c))
 }
 
 // Header values are bytes (RFC 9110 section 5.5), and JSON holds UTF-8 only.

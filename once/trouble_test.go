@@ -96,7 +96,7 @@ func plant(t *testing.T, g *Guard, key, body string) (id string) {
 	}
 	defer b.close(g)
 	id = recordKey(g.cfg.Tenant, nobody, r.Method, r.Host, "", key)
-	_, err = g.put(context.Background(), id, 0, StateStarted, "elsewhere", entry{
+	_, err = g.put(context.Background(), g.store.Apply, id, 0, StateStarted, "elsewhere", entry{
 		Generation: 1, Owner: "elsewhere", Early: e.sum, Length: e.length, Fingerprint: b.sum, Method: r.Method, Path: "/orders",
 		Started: time.Now(),
 	})

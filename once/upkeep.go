@@ -62,7 +62,7 @@ func (g *Guard) returnOne(ctx context.Context, owner, id string) error {
 		return nil // not ours
 	}
 	e.Reason = "it was given up before it reached the app"
-	if _, err = g.put(ctx, id, rec.Version, StateReleased, rec.Group, e); err == nil && rec.State == StateUncertain {
+	if _, err = g.put(ctx, g.store.Apply, id, rec.Version, StateReleased, rec.Group, e); err == nil && rec.State == StateUncertain {
 		g.doubt.add(rec.Group, -1)
 	}
 	if errors.Is(err, store.ErrConflict) {
@@ -105,7 +105,7 @@ func (g *Guard) age(ctx context.Context, f finding) error {
 	e, state := f.entry, StateCompleted
 	e.Aged = true
 	age := f.now.Sub(e.Ended)
-	if age >= g.cfg.Retention || e.Result == nil {
+	if age >= e.retention(g.cfg) || e.Result == nil {
 		e.Result, e.body, state = nil, nil, StateExpired
 	} else {
 		e.Result.Cookies = nil
@@ -114,9 +114,9 @@ func (g *Guard) age(ctx context.Context, f finding) error {
 	if err != nil {
 		return err
 	}
-	p := store.Put{State: state, Group: f.record.Group, Value: value, TTL: max(g.cfg.Tombstone-age, time.Second)}
+	p := store.Put{State: state, Group: f.record.Group, Value: value, TTL: max(e.tombstone(g.cfg)-age, time.Second)}
 	if state == StateCompleted {
-		p.DueIn = max(g.cfg.Retention-age, time.Second)
+		p.DueIn = max(e.retention(g.cfg)-age, time.Second)
 	}
 	_, err = g.store.Apply(ctx, g.cfg.Tenant, store.PutIfVersion(Class, f.record.Key, f.record.Version, p))
 	if errors.Is(err, store.ErrConflict) {
@@ -141,9 +141,12 @@ func (g *Guard) recover(ctx context.Context) error {
 	q := store.Query{Partition: g.cfg.Tenant, Class: Class, State: StateStarted}
 	return g.each(ctx, q, func(f finding) error {
 		e := f.entry
+		if e.Remote && f.verdict != lost {
+			return nil // who has the lease may still be at it
+		}
 		e.Reason = "the gateway ended while this was running"
 		e.Ended = f.now
-		_, err := g.put(ctx, f.record.Key, f.record.Version, StateUncertain, f.record.Group, e)
+		_, err := g.put(ctx, g.store.Apply, f.record.Key, f.record.Version, StateUncertain, f.record.Group, e)
 		return err
 	})
 }
