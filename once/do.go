@@ -12,11 +12,11 @@ type Result struct {
 	Replayed bool // it was done before, and this is the result of then
 }
 
-// notApplied is an error that proves that nothing was done.
-type notApplied struct{ error }
+// notAppliedError is an error that proves that nothing was done.
+type notAppliedError struct{ error }
 
 // Unwrap is for errors.Is and errors.As.
-func (n notApplied) Unwrap() error { return n.error }
+func (n notAppliedError) Unwrap() error { return n.error }
 
 // NotApplied marks an error of the work that Do runs: it is proved that nothing
 // was done, and the next may try again.
@@ -24,7 +24,7 @@ func NotApplied(err error) error {
 	if err == nil {
 		return nil
 	}
-	return notApplied{err}
+	return notAppliedError{err}
 }
 
 // Do does the task at most once, and gives everybody who asks the result of the
@@ -58,7 +58,7 @@ func (g *Guard) Do(ctx context.Context, t Task, work func(context.Context) ([]by
 
 // end records how the work ended.
 func (r *run) end(ctx context.Context, value []byte, err error) (Result, error) {
-	var not notApplied
+	var not notAppliedError
 	switch {
 	case errors.As(err, &not):
 		r.spends = giveBack(r.entry.Spent)

@@ -248,7 +248,7 @@ func (g *Guard) begin(ctx context.Context, s start) (finding, error) {
 
 // started is the run whose record was just written in place of before.
 func (g *Guard) started(ctx context.Context, s start, e entry, before finding, w written) finding {
-	r := &run{guard: g, id: s.id, group: s.group, entry: e, version: w.Version, ends: w.due, apply: g.store.Apply}
+	r := &run{guard: g, mu: newTurn(), id: s.id, group: s.group, entry: e, version: w.Version, ends: w.due, apply: g.store.Apply}
 	if !e.Remote { // its lease is extended here
 		g.mu.Lock()
 		g.runs[r] = struct{}{}

@@ -121,7 +121,7 @@ func (g *Guard) held(ctx context.Context, l Lease) (*run, error) {
 		return nil, err
 	}
 	r := &run{
-		guard: g, id: l.ID, group: rec.Group, entry: f.entry, version: rec.Version, ends: rec.Due,
+		guard: g, mu: newTurn(), id: l.ID, group: rec.Group, entry: f.entry, version: rec.Version, ends: rec.Due,
 		uncertain: rec.State == StateUncertain, apply: g.store.Apply,
 	}
 	if !sameText(f.entry.Owner, l.Token) || !finish(rec.State, f.entry, l.Generation, f.entry.Owner) {

@@ -5,12 +5,19 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/store"
 )
+
+// turn is a lock that is held while the store works. Simulated time (package
+// testing/synctest) goes on while somebody waits for a channel, not for a Mutex.
+type turn chan struct{}
+
+func newTurn() turn    { return make(turn, 1) }
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
 
 // run is one start of a key, in the hands of the request that made it. Its
 // methods are safe for concurrent use; the first that settles wins.
@@ -19,7 +26,7 @@ type run struct {
 	id    string
 	group string
 
-	mu      sync.Mutex // held over the store's calls: one write at a time
+	mu      turn // held over the store's calls: one write at a time
 	entry   entry
 	version uint64
 	settled bool

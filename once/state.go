@@ -53,13 +53,13 @@ type entry struct {
 
 	// Of tasks only.
 	Task      bool          `json:"task,omitempty"`
-	Remote    bool          `json:"remote,omitempty"`     // its lease is not tied to the process that wrote it
-	Lease     time.Duration `json:"lease,omitempty"`      // 0, as for the next two: the configuration's
+	Remote    bool          `json:"remote,omitempty"` // its lease is not tied to the process that wrote it
+	Lease     time.Duration `json:"lease,omitempty"`  // 0, as for the next two: the configuration's
 	Retention time.Duration `json:"retention,omitempty"`
 	Tombstone time.Duration `json:"tombstone,omitempty"`
 	Spent     []reservation `json:"spent,omitempty"` // reserved, or spent once it is completed
 
-	Result      *result   `json:"result,omitempty"`
+	Result *result `json:"result,omitempty"`
 
 	body []byte // of the result, kept beside the JSON
 }

@@ -286,31 +286,31 @@ func TestALongRunKeepsItsLeaseAndALostOneEndsItsContext(t *testing.T) {
 func TestSpendIsReservedSettledAndGivenBack(t *testing.T) {
 	t.Parallel()
 	g := newGuard(t, memstore.New(), Config{})
-	cap := Spend{Account: "agent EUR", Amount: 40, Limit: 100, Window: time.Hour * 24 * 365 * 5}
+	limit := Spend{Account: "agent EUR", Amount: 40, Limit: 100, Window: time.Hour * 24 * 365 * 5}
 	spent := func(want int64) {
 		t.Helper()
-		if got, err := g.Spent(t.Context(), cap); err != nil || got != want {
+		if got, err := g.Spent(t.Context(), limit); err != nil || got != want {
 			t.Errorf("spent %d, %v; want %d", got, err, want)
 		}
 	}
 	begin := func(key string) Lease {
 		t.Helper()
-		l := mustBegin(t, g, Task{Key: key, Spend: []Spend{cap}}, Execute).Lease
+		l := mustBegin(t, g, Task{Key: key, Spend: []Spend{limit}}, Execute).Lease
 		return l
 	}
 	a, b := begin("a"), begin("b")
 	spent(80)
-	_, err := g.Begin(t.Context(), Task{Key: "c", Spend: []Spend{cap}})
+	_, err := g.Begin(t.Context(), Task{Key: "c", Spend: []Spend{limit}})
 	var denied *DeniedError
-	if !errors.As(err, &denied) || denied.Spent != 80 || denied.Limit != 100 || denied.Account != cap.Account {
+	if !errors.As(err, &denied) || denied.Spent != 80 || denied.Limit != 100 || denied.Account != limit.Account {
 		t.Fatalf("%v, want that the cap leaves no room", err)
 	}
 	if f, err := g.Look(t.Context(), Task{Key: "c"}); err != nil || f.Status != 0 {
 		t.Errorf("what was denied is on record: %+v, %v", f, err)
 	}
-	mustBegin(t, g, Task{Key: "a", Spend: []Spend{cap}}, InFlight) // a duplicate costs nothing
+	mustBegin(t, g, Task{Key: "a", Spend: []Spend{limit}}, InFlight) // a duplicate costs nothing
 	for range 2 {
-		if err := g.Complete(t.Context(), a, Done{Spent: map[string]int64{cap.Account: 15}}); err != nil {
+		if err := g.Complete(t.Context(), a, Done{Spent: map[string]int64{limit.Account: 15}}); err != nil {
 			t.Fatal(err)
 		}
 		spent(55)
@@ -329,7 +329,7 @@ func TestSpendIsReservedSettledAndGivenBack(t *testing.T) {
 	}
 	spent(15)
 	over := begin("e")
-	if err := g.Complete(t.Context(), over, Done{Spent: map[string]int64{cap.Account: 500}}); err != nil {
+	if err := g.Complete(t.Context(), over, Done{Spent: map[string]int64{limit.Account: 500}}); err != nil {
 		t.Fatal(err)
 	}
 	spent(515) // it is spent, whatever the cap says
