@@ -225,6 +225,7 @@ type gateway struct {
 	*process
 	url, admin string
 	data       string
+	store      string // the URL of one, instead of data
 	upstream   string
 	listen     string
 	adminAddr  string
@@ -233,9 +234,15 @@ type gateway struct {
 // runGateway starts a gateway in front of upstream, with a store of its own.
 func runGateway(t *testing.T, upstream string, flags ...string) *gateway {
 	t.Helper()
+	return runGatewayOn(t, upstream, "", flags...)
+}
+
+// runGatewayOn is runGateway on the store of a URL; empty: on one of its own.
+func runGatewayOn(t *testing.T, upstream, store string, flags ...string) *gateway {
+	t.Helper()
 	g := &gateway{
 		upstream: upstream, listen: freeAddr(t), adminAddr: freeAddr(t),
-		data: filepath.Join(t.TempDir(), "data"),
+		data: filepath.Join(t.TempDir(), "data"), store: store,
 	}
 	g.url, g.admin = "http://"+g.listen, "http://"+g.adminAddr
 	g.again(t, flags...)
@@ -245,7 +252,11 @@ func runGateway(t *testing.T, upstream string, flags ...string) *gateway {
 // again starts the gateway with the same addresses and store as before.
 func (g *gateway) again(t *testing.T, flags ...string) {
 	t.Helper()
-	args := append([]string{"run", g.upstream, "--listen", g.listen, "--admin", g.adminAddr, "--data", g.data}, flags...)
+	place := []string{"--data", g.data}
+	if g.store != "" {
+		place = []string{"--store", g.store}
+	}
+	args := append([]string{"run", g.upstream, "--listen", g.listen, "--admin", g.adminAddr}, append(place, flags...)...)
 	g.process = start(t, command{path: binary, args: args})
 	g.awaitURL(t, g.admin+"/healthz")
 }
