@@ -1,0 +1,385 @@
+package journalstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/seeother/seeother/store"
+	"github.com/seeother/seeother/store/internal/contract"
+	"github.com/seeother/seeother/store/internal/wake"
+)
+
+// maxBatchBytes is how large a batch becomes, unless one Apply is larger.
+const maxBatchBytes = 4 << 20
+
+// batch is what is written, and becomes durable, together.
+type batch struct {
+	seq    uint64
+	synced uint64 // the last batch that was on disk when this one was closed
+	seg    *segment
+	base   int64  // where in the segment
+	bytes  []byte // the header's place, and operations
+	size   int    // of the operations, once it is closed
+	rings  []wake.Key
+	done   chan struct{}
+	err    error // set before done is closed
+}
+
+// Apply implements store.Store. It returns nil when the operations are on
+// disk. A caller whose context ends while the disk works is in doubt.
+func (s *Store) Apply(ctx context.Context, partition string, ops ...store.Op) (store.Reply, error) {
+	if err := contract.CheckApply(partition, ops); err != nil {
+		return store.Reply{Now: s.clock()}, err
+	}
+	size := 0
+	for i := range ops {
+		size += len(ops[i].Put.Value) + maxOpBytes
+	}
+	reply, b, err := s.decide(ctx, partition, ops, size)
+	if b != nil {
+		if waited := b.wait(ctx); waited != nil {
+			return store.Reply{Now: reply.Now}, waited
+		}
+	}
+	return reply, err
+}
+
+// maxOpBytes is more than an operation takes without its value.
+const maxOpBytes = 6*(store.MaxKey+3) + 64
+
+// wait returns when the batch is on disk, or is not.
+func (b *batch) wait(ctx context.Context) error {
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return fmt.Errorf("apply under way: %w", ctx.Err())
+	}
+}
+
+// decide plans the operations over what is decided so far, and appends them.
+// What was decided, a conflict too, holds when the batch is on disk.
+func (s *Store) decide(ctx context.Context, partition string, ops []store.Op, size int) (store.Reply, *batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.begin(ctx); err != nil {
+		return store.Reply{Now: s.now()}, nil, err
+	}
+	defer s.under.Done()
+	if err := s.makeRoom(ctx, size); err != nil {
+		return store.Reply{Now: s.now()}, nil, err
+	}
+	reply := store.Reply{Now: s.now()}
+	var seen place
+	absent := false
+	steps, err := contract.Plan(partition, ops, reply.Now, contract.Source{
+		Get: func(class, key string) (*store.Record, error) {
+			r, at, err := s.load(partition, class, key)
+			seen, absent = max(seen, at), absent || r == nil
+			return r, err
+		},
+		Version: func() uint64 { s.version++; return s.version },
+	})
+	if err == nil && s.index.live+len(steps) > maxEntries {
+		err = fmt.Errorf("%w: %d records", ErrFull, s.index.live)
+	}
+	if err != nil {
+		return reply, s.batchOf(seen, absent), err
+	}
+	b := s.fill(size)
+	for i := range steps {
+		s.step(b, &steps[i])
+		r := steps[i].Record
+		r.Value = bytes.Clone(r.Value) // the caller's own, and not the one that it gave
+		reply.Records = append(reply.Records, r)
+	}
+	s.wakeCommitter()
+	return reply, b, nil
+}
+
+func (s *Store) wakeCommitter() {
+	select {
+	case s.work <- struct{}{}:
+	default:
+	}
+}
+
+// step appends one step to a batch, and does it in the index.
+func (s *Store) step(b *batch, step *contract.Step) {
+	r := &step.Record
+	kind := byte(opPut)
+	if step.Delete {
+		kind = opDelete
+		s.deleted = b.seq
+	}
+	offset := len(b.bytes)
+	b.bytes = appendOp(b.bytes, kind, r)
+	s.note(b.seg, r, placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, step.Delete, true)
+	b.rings = append(b.rings, wake.Key{Partition: r.Partition, Class: r.Class, Key: r.Key})
+}
+
+// note does in the index what an operation in a segment says.
+func (s *Store) note(seg *segment, r *store.Record, at place, size int, gone, sorted bool) {
+	seg.total += int64(size)
+	if !gone {
+		seg.live += int64(size)
+		s.died(s.index.put(r, at, size, sorted))
+		return
+	}
+	if id, ok := s.index.find(r.Partition, r.Class, r.Key); ok {
+		s.died(s.index.remove(id, sorted))
+	}
+}
+
+// died says that an operation is not any record's present form any more.
+func (s *Store) died(before entry) {
+	if before.size > 0 {
+		s.segment(before.place).live -= int64(before.size)
+	}
+}
+
+// batchOf is the last batch with something that was seen and is not on disk; nil
+// where all is. Hold mu.
+func (s *Store) batchOf(seen place, absent bool) *batch {
+	var found *batch
+	for _, b := range s.pending {
+		if placeOf(b.seg.number, b.base) <= seen || absent && b.seq <= s.deleted {
+			found = b
+		}
+	}
+	return found
+}
+
+// makeRoom returns when an Apply of so many bytes has a place to go to. It may
+// let go of mu in between.
+func (s *Store) makeRoom(ctx context.Context, size int) error {
+	for {
+		seg := s.current()
+		if seg.size-s.tail() >= room(size) {
+			return nil
+		}
+		if s.next.file != nil {
+			return nil
+		}
+		if err := s.next.err; err != nil {
+			s.next = prepared{} // the next call tries again
+			return fmt.Errorf("a new segment: %w", err)
+		}
+		s.prepare()
+		done := s.next.done
+		s.mu.Unlock()
+		select {
+		case <-done:
+		case <-ctx.Done():
+		case <-s.closing:
+		}
+		s.mu.Lock()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case s.over:
+			return store.ErrClosed
+		case s.lost != nil:
+			return s.lost
+		}
+	}
+}
+
+// tail is where the next operation would go in the current segment, were it in
+// a batch of its own. Hold mu.
+func (s *Store) tail() int64 {
+	if b := s.filling; b != nil {
+		return b.base + room(len(b.bytes)-batchHeader)
+	}
+	return s.current().end
+}
+
+// fill is a batch with room for so many bytes. makeRoom was called before. Hold mu.
+func (s *Store) fill(size int) *batch {
+	if b := s.filling; b != nil {
+		grown := len(b.bytes) - batchHeader + size
+		if b.base+room(grown) <= b.seg.size && (grown <= maxBatchBytes || len(b.bytes) == batchHeader) {
+			return b
+		}
+		s.closeBatch()
+	}
+	if seg := s.current(); seg.size-seg.end < room(size) {
+		s.roll(size)
+	}
+	s.seq++
+	seg := s.current()
+	b := &batch{seq: s.seq, seg: seg, base: seg.end, bytes: s.buffer(), done: make(chan struct{})}
+	if seg.first == 0 {
+		seg.first = b.seq
+	}
+	s.filling = b
+	s.pending = append(s.pending, b)
+	if seg.size-seg.end < seg.size/2 {
+		s.prepare()
+	}
+	return b
+}
+
+// roll makes the prepared segment the current one. Hold mu.
+func (s *Store) roll(size int) {
+	last := s.current()
+	last.sealed = true
+	s.segments = append(s.segments, &segment{
+		segmentHeader: segmentHeader{number: last.number + 1, salt: randomSalt(), version: s.version},
+		file:          s.next.file, size: max(s.next.size, headerSize+room(size)), end: headerSize,
+	})
+	s.next = prepared{}
+}
+
+// closeBatch puts the batch that is filled in line to be written. Hold mu.
+func (s *Store) closeBatch() {
+	b := s.filling
+	b.synced = s.synced
+	b.size = len(b.bytes) - batchHeader
+	full := room(b.size)
+	for int64(len(b.bytes)) < full {
+		b.bytes = append(b.bytes, 0)
+	}
+	b.seg.end = b.base + full
+	s.queue = append(s.queue, b)
+	s.filling = nil
+}
+
+func (s *Store) buffer() []byte {
+	if last := len(s.spare) - 1; last >= 0 {
+		b := s.spare[last]
+		s.spare = s.spare[:last]
+		return b[:batchHeader]
+	}
+	return make([]byte, batchHeader, 64<<10)
+}
+
+// commitAll is the committer: the goroutine that writes.
+func (s *Store) commitAll() {
+	for range s.work {
+		for s.commit() {
+		}
+	}
+	s.commit()
+}
+
+// commit writes what waits, and reports whether there was something.
+func (s *Store) commit() bool {
+	s.mu.Lock()
+	if s.filling != nil {
+		s.closeBatch()
+	}
+	batches := s.queue
+	s.queue = nil
+	err := s.lost
+	s.mu.Unlock()
+	if len(batches) == 0 {
+		return false
+	}
+	if err == nil {
+		err = s.write(batches)
+	}
+	s.settle(batches, err)
+	return true
+}
+
+// write writes batches and makes them durable, in their order.
+func (s *Store) write(batches []*batch) error {
+	var dirty *segment
+	for _, b := range batches {
+		if dirty != nil && dirty != b.seg {
+			if err := dirty.file.sync(); err != nil {
+				return s.failed(dirty, err)
+			}
+		}
+		if !b.seg.active {
+			if err := s.activate(b.seg); err != nil {
+				return s.failed(b.seg, err)
+			}
+		}
+		seal(b.bytes, b.size, b.seg.salt, b.seq, b.synced) // nobody else looks at these bytes
+		if _, err := b.seg.file.WriteAt(b.bytes, b.base); err != nil {
+			return s.failed(b.seg, err)
+		}
+		dirty = b.seg
+	}
+	if err := dirty.file.sync(); err != nil {
+		return s.failed(dirty, err)
+	}
+	return nil
+}
+
+func (s *Store) failed(seg *segment, err error) error {
+	return fmt.Errorf("file %q: store must be opened again: %w", segmentName(seg.number), err)
+}
+
+// activate gives a prepared segment its header, and then its name.
+func (s *Store) activate(seg *segment) error {
+	if _, err := seg.file.WriteAt(seg.encode(), 0); err != nil {
+		return err
+	}
+	if err := seg.file.sync(); err != nil {
+		return err
+	}
+	if err := s.disk.rename(nextName, segmentName(seg.number)); err != nil {
+		return err
+	}
+	if err := s.disk.sync(); err != nil {
+		return err
+	}
+	seg.active = true
+	return nil
+}
+
+// settle answers all who wait for batches. After an error of the disk nobody
+// knows what it holds: the store is lost to this process, and so is what was
+// decided since.
+func (s *Store) settle(batches []*batch, err error) {
+	s.mu.Lock()
+	if err != nil {
+		s.lost = err
+	} else {
+		s.synced = batches[len(batches)-1].seq
+	}
+	s.pending = slices.Delete(s.pending, 0, len(batches))
+	for _, b := range batches {
+		b.err = err
+		if len(s.spare) < 4 && cap(b.bytes) <= 2*maxBatchBytes {
+			s.spare = append(s.spare, b.bytes)
+		}
+		b.bytes = nil
+	}
+	s.mu.Unlock()
+	for _, b := range batches {
+		if err == nil {
+			for _, k := range b.rings {
+				s.hub.Ring(k)
+			}
+		}
+		close(b.done)
+	}
+}
+
+// Ready implements store.Store: it writes something, and waits for the disk.
+func (s *Store) Ready(ctx context.Context) error {
+	s.mu.Lock()
+	if err := s.begin(ctx); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	defer s.under.Done()
+	err := s.makeRoom(ctx, opHeader)
+	if err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	b := s.fill(opHeader)
+	if len(b.bytes) == batchHeader { // else something is on its way already
+		b.bytes = appendOp(b.bytes, opProbe, nil)
+	}
+	s.wakeCommitter()
+	s.mu.Unlock()
+	return b.wait(ctx)
+}

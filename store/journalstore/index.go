@@ -1,0 +1,230 @@
+package journalstore
+
+import (
+	"hash/maphash"
+	"time"
+
+	"github.com/seeother/seeother/store"
+)
+
+// maxEntries bounds how many records there can be: the rest of a slot's 32 bits
+// is a part of the hash.
+const (
+	idBits     = 27
+	maxEntries = 1<<idBits - 1
+)
+
+// entry is what memory holds of a record, beside its key: 40 bytes.
+type entry struct {
+	version uint64
+	place   place  // of its operation in the journal
+	size    uint32 // of that, in bytes
+	key     uint32 // in keys
+	set     uint32 // 1 + its number in sets; 0: the entry is free
+	due     uint32 // seconds since 1970, rounded down; 0: none
+	expires uint32 // seconds since 1970, rounded up; 0: never
+	group   uint32 // a hash
+}
+
+// place is where an operation is in the journal: places grow.
+type place uint64
+
+const offsetBits = 40
+
+func placeOf(segment uint32, offset int64) place {
+	return place(uint64(segment)<<offsetBits | uint64(offset)) //nolint:gosec // segments are shorter than that
+}
+
+func (p place) segment() uint32 { return uint32(p >> offsetBits) }        //nolint:gosec // 24 bits are left
+func (p place) offset() int64   { return int64(p & (1<<offsetBits - 1)) } //nolint:gosec // 40 bits
+
+// address is what a listing names.
+type address struct{ partition, class string }
+
+// class is the records of one class in one partition.
+type class struct {
+	address
+	number uint32
+	sets   map[string]uint32 // by state, 1 + the number of a set
+}
+
+// set is the records of one class in one state, in the order of their keys.
+type set struct {
+	class *class
+	state string
+	order order
+}
+
+// index finds records. It is guarded by Store.mu.
+type index struct {
+	entries array[entry]
+	free    uint32 // 1 + the first free entry, whose key is 1 + the next; 0: none
+	live    int    // records
+	keys    keys
+	seed    maphash.Seed
+	shards  [shardCount]shard
+	pages   pages
+	classes map[address]*class
+	sets    []set
+	unused  []uint32 // numbers of sets
+	born    uint32   // classes so far
+	due     timers
+	expires timers
+}
+
+func newIndex() *index {
+	return &index{
+		seed: maphash.MakeSeed(), classes: map[address]*class{},
+		due: timers{width: dueWidth}, expires: timers{width: expiresWidth},
+	}
+}
+
+func (x *index) release() {
+	x.entries.release()
+	x.keys.release()
+	x.pages.release()
+	x.due.release()
+	x.expires.release()
+	for i := range x.shards {
+		x.shards[i].release()
+	}
+}
+
+// find gives the number of a record's entry.
+func (x *index) find(partition, name, key string) (uint32, bool) {
+	c := x.classes[address{partition, name}]
+	if c == nil {
+		return 0, false
+	}
+	return x.lookup(c, key)
+}
+
+// seconds are those of t since 1970, at most what 32 bits hold, at least 1; 0 for
+// the zero time.
+func seconds(t time.Time, up bool) uint32 {
+	if t.IsZero() {
+		return 0
+	}
+	s := t.Unix()
+	if up && t.Nanosecond() > 0 {
+		s++
+	}
+	return uint32(min(max(s, 1), 1<<32-2)) //nolint:gosec // just bounded
+}
+
+// put makes r the record of its address, and returns the entry as it was before.
+// sorted says that it is to be found in its set at once; build does it later.
+func (x *index) put(r *store.Record, at place, size int, sorted bool) (before entry) {
+	c := x.classOf(address{r.Partition, r.Class})
+	id, ok := x.lookup(c, r.Key)
+	if ok {
+		before = *x.entries.at(id)
+	} else {
+		id = x.newEntry(c, r.Key)
+	}
+	e := x.entries.at(id)
+	n := x.setOf(c, r.State)
+	if sorted && e.set != n {
+		if e.set != 0 {
+			x.removeFrom(e.set, id)
+		}
+		x.sets[n-1].order.insert(x, id, r.Key)
+	}
+	e.set, e.version, e.place, e.size = n, r.Version, at, uint32(size) //nolint:gosec // store.MaxValue bounds it
+	e.group = x.groupHash(r.Group)
+	if due := seconds(r.Due, false); due != e.due {
+		e.due = due
+		x.due.add(due, id)
+	}
+	if expires := seconds(r.Expires, true); expires != e.expires {
+		e.expires = expires
+		x.expires.add(expires, id)
+	}
+	return before
+}
+
+func (x *index) groupHash(group string) uint32 {
+	return uint32(maphash.String(x.seed, group)) //nolint:gosec // a part of it is enough
+}
+
+func (x *index) newEntry(c *class, key string) uint32 {
+	var id uint32
+	if x.free != 0 {
+		id = x.free - 1
+		x.free = x.entries.at(id).key
+	} else {
+		id = x.entries.add()
+	}
+	*x.entries.at(id) = entry{key: x.keys.add(key)}
+	x.live++
+	x.shardInsert(x.hash(c, key), id)
+	return id
+}
+
+// remove forgets a record.
+func (x *index) remove(id uint32, sorted bool) (before entry) {
+	e := x.entries.at(id)
+	before = *e
+	c := x.sets[e.set-1].class
+	x.shardRemove(x.hash(c, x.keys.get(e.key)), id)
+	if sorted {
+		x.removeFrom(e.set, id)
+	}
+	x.keys.remove(e.key)
+	*e = entry{key: x.free}
+	x.free = id + 1
+	x.live--
+	return before
+}
+
+func (x *index) classOf(a address) *class {
+	c := x.classes[a]
+	if c == nil {
+		x.born++
+		c = &class{address: a, number: x.born, sets: map[string]uint32{}}
+		x.classes[a] = c
+	}
+	return c
+}
+
+func (x *index) setOf(c *class, state string) uint32 {
+	if n := c.sets[state]; n != 0 {
+		return n
+	}
+	var n uint32
+	if last := len(x.unused) - 1; last >= 0 {
+		n = x.unused[last]
+		x.unused = x.unused[:last]
+		x.sets[n-1] = set{class: c, state: state}
+	} else {
+		x.sets = append(x.sets, set{class: c, state: state})
+		n = uint32(len(x.sets)) //nolint:gosec // no more than entries
+	}
+	c.sets[state] = n
+	return n
+}
+
+// removeFrom takes a record out of its set, and forgets a set and a class that
+// have none left.
+func (x *index) removeFrom(n, id uint32) {
+	s := &x.sets[n-1]
+	s.order.remove(x, id, x.keys.get(x.entries.at(id).key))
+	if s.order.n == 0 {
+		x.drop(n)
+	}
+}
+
+func (x *index) drop(n uint32) {
+	s := &x.sets[n-1]
+	c := s.class
+	delete(c.sets, s.state)
+	s.order.release(x)
+	*s = set{}
+	x.unused = append(x.unused, n)
+	if len(c.sets) == 0 {
+		delete(x.classes, c.address)
+	}
+}
+
+// keyOf is the key of an entry.
+func (x *index) keyOf(id uint32) string { return x.keys.get(x.entries.at(id).key) }

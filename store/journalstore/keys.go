@@ -1,0 +1,153 @@
+package journalstore
+
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// keys holds the keys of all records in memory without pointers. Names of
+// submissions are 52 characters of 5 bits each, and are packed; others stand as
+// they are. A key is at a number of units; what is free is used again for keys
+// of the same length.
+type keys struct {
+	chunks [][]byte
+	used   int // bytes of the last chunk
+	free   [maxUnits + 1]uint32
+	buf    [packedMax]byte
+}
+
+const (
+	unit      = 4
+	packedMax = 512
+	keyHeader = 2
+	maxUnits  = (keyHeader + packedMax + unit - 1) / unit
+	isPacked  = 1 << 15
+	perUnits  = chunkBytes / unit
+)
+
+func (k *keys) release() {
+	for _, c := range k.chunks {
+		release(c)
+	}
+	*k = keys{}
+}
+
+func (k *keys) bytes(ref uint32) []byte {
+	return k.chunks[ref/perUnits][ref%perUnits*unit:]
+}
+
+// add keeps a key. References begin at 1.
+func (k *keys) add(key string) uint32 {
+	size, packed := len(key), packable(key)
+	if packed {
+		size = packedSize(len(key))
+	}
+	ref := k.room((keyHeader + size + unit - 1) / unit)
+	b := k.bytes(ref)
+	if !packed {
+		binary.LittleEndian.PutUint16(b, uint16(len(key))) //nolint:gosec // store.MaxKey bounds it
+		copy(b[keyHeader:], key)
+		return ref
+	}
+	binary.LittleEndian.PutUint16(b, uint16(len(key))|isPacked) //nolint:gosec // store.MaxKey bounds it
+	pack(b[keyHeader:keyHeader+size], key)
+	return ref
+}
+
+func (k *keys) room(units int) uint32 {
+	if ref := k.free[units]; ref != 0 {
+		k.free[units] = binary.LittleEndian.Uint32(k.bytes(ref))
+		return ref
+	}
+	n := units * unit
+	if len(k.chunks) == 0 || k.used+n > chunkBytes {
+		k.chunks = append(k.chunks, allocate(chunkBytes))
+		k.used = 0
+		if len(k.chunks) == 1 {
+			k.used = unit // reference 0 is none
+		}
+	}
+	ref := (len(k.chunks)-1)*perUnits + k.used/unit
+	k.used += n
+	return uint32(ref) //nolint:gosec // 16 GiB of keys
+}
+
+func (k *keys) remove(ref uint32) {
+	b := k.bytes(ref)
+	head := binary.LittleEndian.Uint16(b)
+	size := int(head &^ isPacked)
+	if head&isPacked != 0 {
+		size = packedSize(size)
+	}
+	units := (keyHeader + size + unit - 1) / unit
+	binary.LittleEndian.PutUint32(b, k.free[units])
+	k.free[units] = ref
+}
+
+// raw is a key as it stands in memory, good until keys are changed.
+func (k *keys) raw(ref uint32) []byte {
+	b := k.bytes(ref)
+	head := binary.LittleEndian.Uint16(b)
+	n := int(head &^ isPacked)
+	if head&isPacked == 0 {
+		return b[keyHeader : keyHeader+n]
+	}
+	unpack(k.buf[:n], b[keyHeader:])
+	return k.buf[:n]
+}
+
+func (k *keys) get(ref uint32) string { return string(k.raw(ref)) }
+
+func (k *keys) is(ref uint32, key string) bool { return string(k.raw(ref)) == key }
+
+func (k *keys) compare(ref uint32, key string) int { return strings.Compare(text(k.raw(ref)), key) }
+
+// The alphabet of packed keys, in the order of its bytes: 2 to 7, a to z.
+func packable(key string) bool {
+	if len(key) < 2*unit {
+		return false
+	}
+	for i := range len(key) {
+		if c := key[i]; (c < '2' || c > '7') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+func packedSize(n int) int { return (5*n + 7) / 8 }
+
+func pack(dst []byte, key string) {
+	var bits uint64
+	have, at := 0, 0
+	for i := range len(key) {
+		v := key[i] - '2'
+		if key[i] >= 'a' {
+			v = key[i] - 'a' + 6
+		}
+		bits, have = bits<<5|uint64(v), have+5
+		for have >= 8 {
+			have -= 8
+			dst[at] = byte(bits >> have)
+			at++
+		}
+	}
+	if have > 0 {
+		dst[at] = byte(bits << (8 - have))
+	}
+}
+
+const alphabet = "234567abcdefghijklmnopqrstuvwxyz"
+
+func unpack(dst, packed []byte) {
+	var bits uint64
+	have, at := 0, 0
+	for i := range dst {
+		if have < 5 {
+			bits, have = bits<<8|uint64(packed[at]), have+8
+			at++
+		}
+		have -= 5
+		dst[i] = alphabet[bits>>have&31]
+	}
+}

@@ -1,0 +1,294 @@
+package journalstore
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/seeother/seeother/store"
+	"github.com/seeother/seeother/store/internal/contract"
+	"github.com/seeother/seeother/store/internal/wake"
+)
+
+// load reads a record, expired or not, or nil, and says where it stands. Hold mu.
+func (s *Store) load(partition, class, key string) (*store.Record, place, error) {
+	id, ok := s.index.find(partition, class, key)
+	if !ok {
+		return nil, 0, nil
+	}
+	e := s.index.entries.at(id)
+	r, err := s.read(e.place, e.size)
+	if err != nil {
+		return nil, 0, err
+	}
+	return &r, e.place, nil
+}
+
+// read reads the operation of a place, from what is not written yet or from the
+// file. Hold mu.
+func (s *Store) read(at place, size uint32) (store.Record, error) {
+	for _, b := range s.pending {
+		if b.seg.number == at.segment() && at.offset() >= b.base && at.offset() < b.base+int64(len(b.bytes)) {
+			from := at.offset() - b.base
+			o, _, err := nextOp(append([]byte(nil), b.bytes[from:from+int64(size)]...))
+			return o.record, err
+		}
+	}
+	return readFrom(s.segment(at), at.offset(), size)
+}
+
+// readFrom reads the operation of a place in a file.
+func readFrom(seg *segment, offset int64, size uint32) (store.Record, error) {
+	b := make([]byte, size)
+	if _, err := seg.file.ReadAt(b, offset); err != nil {
+		return store.Record{}, fmt.Errorf("file %q: offset %d: %w", segmentName(seg.number), offset, err)
+	}
+	o, n, err := nextOp(b)
+	if err == nil && (n != len(b) || o.kind != opPut) {
+		err = fmt.Errorf("%w: another one stands there", errOp)
+	}
+	if err != nil {
+		return store.Record{}, fmt.Errorf("file %q: offset %d: %w: %w", segmentName(seg.number), offset, ErrDamaged, err)
+	}
+	return o.record, nil
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, partition, class, key string) (store.Record, time.Time, error) {
+	if err := contract.CheckKey(partition, class, key); err != nil {
+		return store.Record{}, s.clock(), err
+	}
+	l, now, err := s.look(ctx, partition, class, key)
+	if err != nil {
+		return store.Record{}, now, err
+	}
+	defer s.under.Done()
+	if l.seg != nil {
+		defer s.unref(l.seg)
+	}
+	if l.batch != nil {
+		if err := l.batch.wait(ctx); err != nil {
+			return store.Record{}, now, err
+		}
+	}
+	if l.seg == nil {
+		return store.Record{}, now, store.ErrNotFound
+	}
+	r, err := readFrom(l.seg, l.offset, l.size)
+	if err == nil && !contract.Live(&r, now) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.Record{}, now, err
+	}
+	return r, now, nil
+}
+
+// seen is a record as the index has it, and the batch that it must wait for.
+type seen struct {
+	seg    *segment // held; nil: there is no record
+	offset int64
+	size   uint32
+	batch  *batch
+}
+
+func (s *Store) look(ctx context.Context, partition, class, key string) (seen, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if err := s.begin(ctx); err != nil {
+		return seen{}, now, err
+	}
+	id, ok := s.index.find(partition, class, key)
+	if !ok {
+		return seen{batch: s.batchOf(0, true)}, now, nil
+	}
+	e := s.index.entries.at(id)
+	return s.hold(e), now, nil
+}
+
+// hold keeps the segment of an entry from going away. Hold mu.
+func (s *Store) hold(e *entry) seen {
+	seg := s.segment(e.place)
+	seg.refs++
+	return seen{seg: seg, offset: e.place.offset(), size: e.size, batch: s.batchOf(e.place, false)}
+}
+
+// Wait implements store.Store.
+func (s *Store) Wait(ctx context.Context, partition, class, key string, version uint64) (store.Record, time.Time, error) {
+	k := wake.Key{Partition: partition, Class: class, Key: key}
+	return s.hub.Until(ctx, s.closing, k, version, func(ctx context.Context) (store.Record, time.Time, error) {
+		return s.Get(ctx, partition, class, key)
+	})
+}
+
+// List implements store.Store. A listing by state or by due time looks at what
+// it selects; one by group looks at all records of the class, in memory.
+func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
+	page := store.Page{Now: s.clock()}
+	if err := contract.CheckQuery(q); err != nil {
+		return page, err
+	}
+	after, started, err := contract.After(&q)
+	if err != nil {
+		return page, err
+	}
+	s.mu.Lock()
+	err = s.begin(ctx)
+	s.mu.Unlock()
+	if err != nil {
+		return page, err
+	}
+	defer s.under.Done()
+	w := walk{s: s, q: &q, page: &page, after: after, started: started}
+	for more, full := true, false; more && !full; {
+		var found []seen
+		found, more = w.gather()
+		if full, err = w.fill(ctx, found); err != nil {
+			return store.Page{Now: page.Now}, err
+		}
+	}
+	return page, nil
+}
+
+// walk is the way of one query.
+type walk struct {
+	s       *Store
+	q       *store.Query
+	page    *store.Page
+	after   contract.Position // what comes is behind it, when started
+	started bool
+	second  uint32 // of due times: the next to look at
+	size    int    // of the values in the page, in bytes
+}
+
+// atOnce is how many records a listing looks at, or finds, before it lets
+// writers go on.
+const (
+	lookAtOnce = 4096
+	findAtOnce = 256
+)
+
+// gather finds the next records that may be selected, holds them, and says
+// whether there may be more.
+func (w *walk) gather() (found []seen, more bool) {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	w.page.Now = w.s.now()
+	if !w.q.DueBefore.IsZero() {
+		return w.gatherDue()
+	}
+	return w.gatherKeys()
+}
+
+// gatherKeys goes through the sets of the class, all at once, in key order.
+func (w *walk) gatherKeys() (found []seen, more bool) {
+	x := w.s.index
+	from := w.q.Key
+	if w.started && w.after.Key+"\x00" > from {
+		from = w.after.Key + "\x00" // nothing sorts between a key and it with a zero byte
+	}
+	ways := w.ways(from)
+	group := x.groupHash(w.q.Group)
+	for range lookAtOnce {
+		way, key := first(x, ways)
+		if way == nil || !strings.HasPrefix(key, w.q.Key) {
+			return found, false
+		}
+		it, _ := way.item(x)
+		way.next()
+		w.after, w.started = contract.Position{Key: key}, true
+		e := x.entries.at(it.id)
+		if w.q.Group != "" && e.group != group {
+			continue
+		}
+		if found = append(found, w.s.hold(e)); len(found) == findAtOnce {
+			break
+		}
+	}
+	return found, true
+}
+
+// ways are cursors into the sets of the query, each at the first key from from on.
+func (w *walk) ways(from string) (ways []*cursor) {
+	x := w.s.index
+	c := x.classes[address{w.q.Partition, w.q.Class}]
+	if c == nil {
+		return nil
+	}
+	for state, n := range c.sets {
+		if w.q.State == "" || w.q.State == state {
+			o := &x.sets[n-1].order
+			b, i := o.seek(x, from)
+			ways = append(ways, &cursor{o: o, b: b, i: i})
+		}
+	}
+	return ways
+}
+
+// first is the cursor with the least key, and the key.
+func first(x *index, ways []*cursor) (best *cursor, key string) {
+	for _, c := range ways {
+		it, ok := c.item(x)
+		if !ok {
+			continue
+		}
+		if k := x.keyOf(it.id); best == nil || k < key {
+			best, key = c, k
+		}
+	}
+	return best, key
+}
+
+// fill reads what was found into the page, and says whether it is full.
+func (w *walk) fill(ctx context.Context, found []seen) (full bool, err error) {
+	records, err := w.readAll(ctx, found)
+	if err != nil {
+		return false, err
+	}
+	for i := range records {
+		r := &records[i]
+		w.size += len(r.Value)
+		if n := len(w.page.Records); n == contract.Limit(*w.q) || n > 0 && w.size > contract.MaxPageBytes {
+			w.page.Cursor = contract.PositionOf(w.q, &w.page.Records[n-1]).Cursor()
+			return true, nil
+		}
+		w.page.Records = append(w.page.Records, *r)
+	}
+	return false, nil
+}
+
+// readAll gives those of the records that were found which the query selects, in
+// its order, and lets go of them.
+func (w *walk) readAll(ctx context.Context, found []seen) (records []store.Record, err error) {
+	defer func() {
+		for _, f := range found {
+			w.s.unref(f.seg)
+		}
+	}()
+	for _, f := range found {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if f.batch != nil {
+			if err := f.batch.wait(ctx); err != nil {
+				return nil, err
+			}
+		}
+		r, err := readFrom(f.seg, f.offset, f.size)
+		if err != nil {
+			return nil, err
+		}
+		if contract.Matches(w.q, &r, w.page.Now) {
+			records = append(records, r)
+		}
+	}
+	if !w.q.DueBefore.IsZero() {
+		records = w.inOrder(records)
+	}
+	return records, nil
+}
+
+func randomSalt() uint64 { return rand.Uint64() }

@@ -1,0 +1,224 @@
+package journalstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/seeother/seeother/store/internal/contract"
+)
+
+// recover reads the folder: what is there is in the index afterwards, and the
+// last segment can be appended to.
+func (s *Store) recover() error {
+	numbers, err := s.findSegments()
+	if err != nil {
+		return err
+	}
+	for i, number := range numbers {
+		if err := s.openSegment(number, i == len(numbers)-1); err != nil {
+			return err
+		}
+	}
+	if len(s.segments) == 0 {
+		if err := s.makeFirst(); err != nil {
+			return err
+		}
+	}
+	s.synced = s.seq
+	s.settleIndex()
+	return nil
+}
+
+// findSegments gives the numbers of all segments, which must have no gap, and
+// removes what a process before left half done.
+func (s *Store) findSegments() (numbers []uint32, err error) {
+	names, err := s.disk.names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if n, ok := segmentNumber(name); ok {
+			numbers = append(numbers, n)
+		} else if strings.HasSuffix(name, tmpSuffix) {
+			if err := s.disk.remove(name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.Sort(numbers)
+	for i := 1; i < len(numbers); i++ {
+		if numbers[i] != numbers[i-1]+1 {
+			return nil, fmt.Errorf("%w: %q is missing: %s", ErrDamaged, segmentName(numbers[i-1]+1), restore)
+		}
+	}
+	return numbers, nil
+}
+
+// restore is what to do about damage.
+const restore = "restore the folder from a backup, or move it away and start anew, which forgets what ran before"
+
+// makeFirst makes the first segment of a new store.
+func (s *Store) makeFirst() error {
+	size := min(firstSegmentBytes, s.opts.SegmentBytes)
+	f, err := s.makeNext(size)
+	if err != nil {
+		return err
+	}
+	seg := &segment{segmentHeader: segmentHeader{number: 1, salt: randomSalt(), first: 1}, file: f, size: size, end: headerSize}
+	s.segments = append(s.segments, seg)
+	return s.activate(seg)
+}
+
+// openSegment reads one segment into the index.
+func (s *Store) openSegment(number uint32, last bool) error {
+	name := segmentName(number)
+	f, err := s.disk.open(name)
+	if err != nil {
+		return fmt.Errorf("file %q: %w", name, err)
+	}
+	seg := &segment{file: f, active: true}
+	if seg.segmentHeader, seg.size, err = readHeader(f); errors.Is(err, errNoHeader) && last {
+		// It was to be the next one, and nothing was ever acknowledged from it.
+		return errors.Join(f.Close(), s.disk.remove(name), s.disk.sync())
+	}
+	s.segments = append(s.segments, seg) // to be closed
+	switch {
+	case err != nil && errors.Is(err, ErrNewer):
+		return fmt.Errorf("file %q: %w", name, err)
+	case err != nil:
+		return fmt.Errorf("file %q: %w: %w: %s", name, ErrDamaged, err, restore)
+	case seg.number != number:
+		return fmt.Errorf("file %q: %w: it is segment %d: %s", name, ErrDamaged, seg.number, restore)
+	case s.seq != 0 && seg.first != s.seq+1:
+		return fmt.Errorf("file %q: %w: it begins with batch %d, and the one before ends with %d: %s", name, ErrDamaged, seg.first, s.seq, restore)
+	}
+	s.seq = seg.first - 1
+	s.version = max(s.version, seg.version)
+	seg.end = headerSize
+	if last {
+		return s.scan(seg, true)
+	}
+	seg.sealed = true
+	if s.readSidecar(seg) {
+		return nil
+	}
+	return s.scan(seg, false)
+}
+
+func readHeader(f file) (segmentHeader, int64, error) {
+	size, err := f.size()
+	if err != nil {
+		return segmentHeader{}, 0, err
+	}
+	b := make([]byte, headerSize)
+	if n, err := f.ReadAt(b, 0); err != nil && (err != io.EOF || n == 0) {
+		return segmentHeader{}, size, fmt.Errorf("%w: %d bytes", errHeader, size)
+	}
+	h, err := decodeHeader(b)
+	return h, size, err
+}
+
+// scan reads the batches of a segment into the index. Of the last one the end may
+// be torn: what was being written when the power failed was acknowledged to nobody,
+// and is cut off. Anywhere else what cannot be read is damage.
+func (s *Store) scan(seg *segment, last bool) error {
+	b := make([]byte, seg.size)
+	if _, err := io.ReadFull(io.NewSectionReader(seg.file, 0, seg.size), b); err != nil {
+		return fmt.Errorf("file %q: %w", segmentName(seg.number), err)
+	}
+	for {
+		h, ok := batchAt(b[seg.end:], seg.salt)
+		if !ok || h.seq != s.seq+1 {
+			break
+		}
+		if err := s.replay(seg, b[seg.end+batchHeader:][:h.size]); err != nil {
+			return err
+		}
+		s.seq = h.seq
+		seg.end += room(int(h.size))
+	}
+	if !last && !allZero(b[seg.end:]) {
+		return fmt.Errorf("file %q: offset %d: %w: a batch cannot be read: %s", segmentName(seg.number), seg.end, ErrDamaged, restore)
+	}
+	if !last {
+		return nil // the next one says whether something is missing
+	}
+	if later := laterBatch(b[seg.end:], seg.salt, s.seq); later >= 0 {
+		return fmt.Errorf("file %q: offset %d: %w: a batch cannot be read, and a later one at offset %d can: %s",
+			segmentName(seg.number), seg.end, ErrDamaged, seg.end+int64(later), restore)
+	}
+	if allZero(b[seg.end:]) {
+		return nil
+	}
+	if err := fill(seg.file, seg.end, seg.size); err != nil {
+		return fmt.Errorf("file %q: cut the torn end: %w", segmentName(seg.number), err)
+	}
+	return nil
+}
+
+// batchAt reads a whole batch, and is false where there is none.
+func batchAt(b []byte, salt uint64) (batchHead, bool) {
+	h, ok := parseHead(b)
+	if !ok || int64(h.size) > int64(len(b))-batchHeader || batchSum(b, salt) != h.sum {
+		return batchHead{}, false
+	}
+	return h, true
+}
+
+// laterBatch is where a batch begins that was written when the batch after seq
+// was on disk already; -1: nowhere. Batches that were written together may be
+// torn in any order, and are no damage.
+func laterBatch(b []byte, salt, seq uint64) int {
+	for at := align; at+batchHeader <= len(b); at += align {
+		if h, ok := batchAt(b[at:], salt); ok && h.synced > seq {
+			return at
+		}
+	}
+	return -1
+}
+
+// replay does what the operations of a batch say.
+func (s *Store) replay(seg *segment, ops []byte) error {
+	at := seg.end + batchHeader
+	for len(ops) > 0 {
+		o, n, err := nextOp(ops)
+		if err != nil { // the batch is whole: a fault of who wrote it
+			return fmt.Errorf("file %q: offset %d: %w: %w: %s", segmentName(seg.number), at, ErrDamaged, err, restore)
+		}
+		s.version = max(s.version, o.record.Version)
+		if o.kind != opProbe {
+			s.note(seg, &o.record, placeOf(seg.number, at), n, o.kind == opDelete, false)
+		}
+		ops, at = ops[n:], at+int64(n)
+	}
+	return nil
+}
+
+// settleIndex forgets what has expired, and puts the sets in order.
+func (s *Store) settleIndex() {
+	x := s.index
+	now := seconds(contract.Instant(s.opts.Now()), false)
+	items := make([][]item, len(x.sets))
+	for id := range uint32(x.entries.n) { //nolint:gosec // maxEntries bounds it
+		e := x.entries.at(id)
+		switch {
+		case e.set == 0:
+		case e.expires != 0 && e.expires <= now:
+			s.died(x.remove(id, false))
+		default:
+			items[e.set-1] = append(items[e.set-1], item{prefixOf(x.keyOf(id)), id})
+		}
+	}
+	for i := range x.sets {
+		switch {
+		case x.sets[i].class == nil:
+		case len(items[i]) == 0:
+			x.drop(uint32(i + 1)) //nolint:gosec // no more than entries
+		default:
+			x.sets[i].order.build(x, items[i])
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package journalstore
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// segment is one file of the journal. Its numbers are guarded by Store.mu; the
+// file is written by the committer alone.
+type segment struct {
+	segmentHeader
+
+	file   file
+	active bool  // it has its header and its name; the committer's
+	size   int64 // of the file
+	end    int64 // of what is decided to be in it
+	total  int64 // bytes of operations in it
+	live   int64 // of those that are some record's present form
+	sealed bool  // nothing comes any more
+	listed bool  // it has its sidecar
+	refs   int   // readers
+	gone   bool  // dropped: the last reader closes it
+}
+
+const (
+	nextName  = "next.tmp"
+	segSuffix = ".seg"
+	tmpSuffix = ".tmp"
+)
+
+func segmentName(number uint32) string { return fmt.Sprintf("%08d%s", number, segSuffix) }
+
+// segmentNumber is the number in a name, and false for other files.
+func segmentNumber(name string) (uint32, bool) {
+	digits, ok := strings.CutSuffix(name, segSuffix)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 24)
+	return uint32(n), err == nil && segmentName(uint32(n)) == name //nolint:gosec // 24 bits
+}
+
+// unref lets a segment go that was held while it was read.
+func (s *Store) unref(seg *segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seg.refs--; seg.refs == 0 && seg.gone {
+		_ = seg.file.Close() // it was only read
+	}
+}
+
+// prepared is the segment to come.
+type prepared struct {
+	file file
+	size int64
+	err  error
+	busy bool
+	done chan struct{} // closed when it is ready, or failed
+}
+
+// prepare makes the next segment in the background, unless there is one. Hold mu.
+func (s *Store) prepare() {
+	if s.next.file != nil || s.next.busy || s.next.err != nil || s.over {
+		return
+	}
+	size := min(2*s.current().size, s.opts.SegmentBytes)
+	s.next = prepared{size: size, busy: true, done: make(chan struct{})}
+	s.background.Go(func() {
+		f, err := s.makeNext(size)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.next.file, s.next.err, s.next.busy = f, err, false
+		close(s.next.done)
+	})
+}
+
+// makeNext makes the file, full of zeros and on disk: a commit changes bytes that
+// are there, and nothing else.
+func (s *Store) makeNext(size int64) (file, error) {
+	f, err := s.disk.create(nextName)
+	if err != nil {
+		return nil, err
+	}
+	if err := fill(f, 0, size); err != nil {
+		return nil, errors.Join(err, f.Close(), s.disk.remove(nextName))
+	}
+	return f, nil
+}
+
+// current is the segment that is appended to. Hold mu.
+func (s *Store) current() *segment { return s.segments[len(s.segments)-1] }
+
+// find is the segment of a place, which has one. Hold mu.
+func (s *Store) segment(p place) *segment {
+	return s.segments[p.segment()-s.segments[0].number]
+}

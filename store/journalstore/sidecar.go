@@ -1,0 +1,195 @@
+package journalstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+// A sidecar says what a full segment says, but for the values, so that opening a
+// large store reads little:
+//
+//	"SEEOKEYS", format (4), number of the segment (4), its salt (8), sequence number of
+//	its last batch (8), where it ends (8), bytes of the entries (8); entries; CRC of all
+//	that (4)
+//	entry: offset and size of the operation, and the operation without value
+//
+// It is never needed: a segment whose sidecar is missing or damaged is read.
+const (
+	sidecarMagic  = "SEEOKEYS"
+	sidecarHeader = 48
+	sidecarSuffix = ".keys"
+)
+
+func sidecarName(number uint32) string { return fmt.Sprintf("%08d%s", number, sidecarSuffix) }
+
+// sidecarHead is its header.
+type sidecarHead struct {
+	number uint32
+	salt   uint64
+	last   uint64
+	end    int64
+}
+
+var errSidecar = errors.New("the sidecar is damaged")
+
+// makeSidecar reads a full segment and makes its sidecar.
+func makeSidecar(seg *segment) ([]byte, error) {
+	out := make([]byte, sidecarHeader, 1<<20)
+	b := make([]byte, seg.end)
+	if _, err := io.ReadFull(io.NewSectionReader(seg.file, 0, seg.end), b); err != nil {
+		return nil, err
+	}
+	last := seg.first - 1
+	at := int64(headerSize)
+	for at < seg.end {
+		h, ok := batchAt(b[at:], seg.salt)
+		if !ok {
+			return nil, fmt.Errorf("file %q: offset %d: %w: a batch cannot be read", segmentName(seg.number), at, ErrDamaged)
+		}
+		ops := b[at+batchHeader:][:h.size]
+		for off := 0; off < len(ops); {
+			o, n, err := nextOp(ops[off:])
+			if err != nil {
+				return nil, err
+			}
+			if o.kind != opProbe {
+				o.record.Value = nil
+				out = binary.AppendUvarint(out, uint64(at+batchHeader)+uint64(off)) //nolint:gosec // both are small
+				out = binary.AppendUvarint(out, uint64(n))
+				out = appendOp(out, o.kind, &o.record)
+			}
+			off += n
+		}
+		last = h.seq
+		at += room(int(h.size))
+	}
+	copy(out, sidecarMagic)
+	binary.LittleEndian.PutUint32(out[8:], format)
+	binary.LittleEndian.PutUint32(out[12:], seg.number)
+	binary.LittleEndian.PutUint64(out[16:], seg.salt)
+	binary.LittleEndian.PutUint64(out[24:], last)
+	binary.LittleEndian.PutUint64(out[32:], uint64(seg.end))                //nolint:gosec // a length
+	binary.LittleEndian.PutUint64(out[40:], uint64(len(out)-sidecarHeader)) //nolint:gosec // a length
+	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, castagnoli)), nil
+}
+
+// parseSidecar checks a sidecar and gives its header and entries.
+func parseSidecar(b []byte) (h sidecarHead, entries []byte, err error) {
+	if len(b) < sidecarHeader+4 || string(b[:8]) != sidecarMagic || binary.LittleEndian.Uint32(b[8:]) != format {
+		return sidecarHead{}, nil, fmt.Errorf("%w: no header", errSidecar)
+	}
+	end := len(b) - 4
+	if binary.LittleEndian.Uint64(b[40:]) != uint64(end-sidecarHeader) || crc32.Checksum(b[:end], castagnoli) != binary.LittleEndian.Uint32(b[end:]) { //nolint:gosec // a length
+		return sidecarHead{}, nil, fmt.Errorf("%w: the checksum does not match", errSidecar)
+	}
+	h = sidecarHead{
+		number: binary.LittleEndian.Uint32(b[12:]), salt: binary.LittleEndian.Uint64(b[16:]),
+		last: binary.LittleEndian.Uint64(b[24:]), end: int64(binary.LittleEndian.Uint64(b[32:])), //nolint:gosec // checked against the file
+	}
+	return h, b[sidecarHeader:end], nil
+}
+
+// listed is one entry of a sidecar.
+type listed struct {
+	op
+
+	offset int64
+	size   int
+}
+
+// nextListed takes one entry from the front of b, and says how long it is.
+func nextListed(b []byte) (l listed, n int, err error) {
+	offset, a := binary.Uvarint(b)
+	if a <= 0 {
+		return listed{}, 0, errSidecar
+	}
+	size, c := binary.Uvarint(b[a:])
+	if c <= 0 || offset >= 1<<offsetBits || size >= 1<<32 {
+		return listed{}, 0, errSidecar
+	}
+	o, m, err := nextOp(b[a+c:])
+	if err != nil || o.kind == opProbe {
+		return listed{}, 0, errors.Join(errSidecar, err)
+	}
+	return listed{op: o, offset: int64(offset), size: int(size)}, a + c + m, nil //nolint:gosec // just bounded
+}
+
+// eachListed calls do for all entries, after a look at each: a sidecar is believed
+// whole or not at all.
+func eachListed(entries []byte, end int64, do func(*listed)) error {
+	for len(entries) > 0 {
+		l, n, err := nextListed(entries)
+		if err != nil {
+			return err
+		}
+		if l.offset+int64(l.size) > end {
+			return fmt.Errorf("%w: an operation beyond the end", errSidecar)
+		}
+		do(&l)
+		entries = entries[n:]
+	}
+	return nil
+}
+
+// readSidecar reads a segment by its sidecar, and is false when that cannot be.
+func (s *Store) readSidecar(seg *segment) bool {
+	b, err := readAll(s.disk, sidecarName(seg.number))
+	if err != nil {
+		return false
+	}
+	h, entries, err := parseSidecar(b)
+	if err != nil || h.number != seg.number || h.salt != seg.salt || h.end > seg.size || h.last+1 < seg.first {
+		return false
+	}
+	if eachListed(entries, h.end, func(*listed) {}) != nil { // the checksum is right: a fault of who wrote it
+		return false
+	}
+	_ = eachListed(entries, h.end, func(l *listed) { // was looked at
+		s.version = max(s.version, l.record.Version)
+		s.note(seg, &l.record, placeOf(seg.number, l.offset), l.size, l.kind == opDelete, false)
+	})
+	s.seq, seg.end, seg.listed = h.last, h.end, true
+	return true
+}
+
+func readAll(d disk, name string) ([]byte, error) {
+	f, err := d.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	_, err = io.ReadFull(io.NewSectionReader(f, 0, size), b)
+	return b, err
+}
+
+// writeSidecar makes the sidecar of a full segment, durably.
+func (s *Store) writeSidecar(seg *segment) error {
+	b, err := makeSidecar(seg)
+	if err != nil {
+		return err
+	}
+	name := sidecarName(seg.number)
+	f, err := s.disk.create(name + tmpSuffix)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, s.disk.remove(name+tmpSuffix))
+	}
+	if err := s.disk.rename(name+tmpSuffix, name); err != nil {
+		return err
+	}
+	return s.disk.sync()
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package journalstore
+
+func (f osFile) sync() error { return f.Sync() }
