@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/seeother/seeother/store/storetest"
 )
 
 // childEnv makes the test binary run one of children instead of the tests.
@@ -13,11 +15,11 @@ const childEnv = "SEEOTHER_BOLTSTORE_CHILD"
 // children are what a test needs a process of its own for, by name. They get
 // the folder of a store, and what they return is printed and is exit code 1.
 var children = map[string]func(dir string) error{
-	"acknowledge": acknowledge,
-	"outgrow":     outgrow,
+	"outgrow": outgrow,
 }
 
 func TestMain(m *testing.M) {
+	storetest.Main(openAny)
 	name := os.Getenv(childEnv)
 	if name == "" {
 		os.Exit(m.Run())

@@ -35,9 +35,13 @@ func (s *Store) Apply(ctx context.Context, partition string, ops ...store.Op) (s
 	}
 	size := 0
 	for i := range ops {
-		size += len(ops[i].Put.Value) + maxOpBytes
+		p := &ops[i].Put
+		size += len(partition) + len(ops[i].Class) + len(ops[i].Key) + len(p.State) + len(p.Group) + len(p.Value) + maxOpBytes
 	}
 	reply, b, err := s.decide(ctx, partition, ops, size)
+	for i := range reply.Records { // the caller's own, and not what it gave
+		reply.Records[i].Value = bytes.Clone(reply.Records[i].Value)
+	}
 	if b != nil {
 		if waited := b.wait(ctx); waited != nil {
 			return store.Reply{Now: reply.Now}, waited
@@ -46,8 +50,9 @@ func (s *Store) Apply(ctx context.Context, partition string, ops ...store.Op) (s
 	return reply, err
 }
 
-// maxOpBytes is more than an operation takes without its value.
-const maxOpBytes = 6*(store.MaxKey+3) + 64
+// maxOpBytes is more than an operation takes beside its texts and its value: what
+// an append puts behind its key, and the sum of a counter, are in it.
+const maxOpBytes = 128
 
 // wait returns when the batch is on disk, or is not.
 func (b *batch) wait(ctx context.Context) error {
@@ -89,19 +94,22 @@ func (s *Store) decide(ctx context.Context, partition string, ops []store.Op, si
 		return reply, s.batchOf(seen, absent), err
 	}
 	b := s.fill(size)
+	reply.Records = make([]store.Record, 0, len(steps))
 	for i := range steps {
 		s.step(b, &steps[i])
-		r := steps[i].Record
-		r.Value = bytes.Clone(r.Value) // the caller's own, and not the one that it gave
-		reply.Records = append(reply.Records, r)
+		reply.Records = append(reply.Records, steps[i].Record)
 	}
+	s.crowd.joined()
 	s.wakeCommitter()
 	return reply, b, nil
 }
 
-func (s *Store) wakeCommitter() {
+func (s *Store) wakeCommitter() { nudge(s.work) }
+
+// nudge wakes who waits for c, or will.
+func nudge(c chan struct{}) {
 	select {
-	case s.work <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -168,6 +176,8 @@ func (s *Store) makeRoom(ctx context.Context, size int) error {
 			return fmt.Errorf("a new segment: %w", err)
 		}
 		s.prepare()
+		s.next.urgent = true
+		nudge(s.used)
 		done := s.next.done
 		s.mu.Unlock()
 		select {
@@ -216,7 +226,7 @@ func (s *Store) fill(size int) *batch {
 	}
 	s.filling = b
 	s.pending = append(s.pending, b)
-	if seg.size-seg.end < seg.size/2 {
+	if seg.end > seg.size/8 {
 		s.prepare()
 	}
 	return b
@@ -267,7 +277,10 @@ func (s *Store) commitAll() {
 
 // commit writes what waits, and reports whether there was something.
 func (s *Store) commit() bool {
+	s.gather()
 	s.mu.Lock()
+	calls := s.crowd.calls
+	s.crowd.calls = 0
 	if s.filling != nil {
 		s.closeBatch()
 	}
@@ -282,6 +295,9 @@ func (s *Store) commit() bool {
 		err = s.write(batches)
 	}
 	s.settle(batches, err)
+	s.mu.Lock()
+	s.crowd.expect = calls + s.crowd.calls
+	s.mu.Unlock()
 	return true
 }
 
@@ -346,12 +362,10 @@ func (s *Store) settle(batches []*batch, err error) {
 	s.pending = slices.Delete(s.pending, 0, len(batches))
 	for _, b := range batches {
 		b.err = err
-		if len(s.spare) < 4 && cap(b.bytes) <= 2*maxBatchBytes {
-			s.spare = append(s.spare, b.bytes)
-		}
-		b.bytes = nil
+		s.keep(b)
 	}
 	s.mu.Unlock()
+	nudge(s.used)
 	for _, b := range batches {
 		if err == nil {
 			for _, k := range b.rings {
@@ -359,6 +373,24 @@ func (s *Store) settle(batches []*batch, err error) {
 			}
 		}
 		close(b.done)
+	}
+}
+
+// recentBytes is how much of what was written last stays in memory: who
+// completes a record mostly does so soon after it was started.
+const recentBytes = 8 << 20
+
+// keep keeps what a batch has written for a while. Hold mu.
+func (s *Store) keep(b *batch) {
+	s.recent = append(s.recent, b)
+	s.recentSize += cap(b.bytes)
+	for s.recentSize > recentBytes && len(s.recent) > 1 {
+		old := s.recent[0]
+		s.recentSize -= cap(old.bytes)
+		if len(s.spare) < 4 && cap(old.bytes) <= 2*maxBatchBytes {
+			s.spare = append(s.spare, old.bytes)
+		}
+		s.recent = slices.Delete(s.recent, 0, 1)
 	}
 }
 

@@ -76,18 +76,3 @@ func (f osFile) size() (int64, error) {
 	}
 	return info.Size(), nil
 }
-
-// zeroChunk is how much of a new file is written at a time.
-var zeros [256 << 10]byte
-
-// fill makes f so many bytes long, all zero and on disk, from an offset on.
-func fill(f file, from, size int64) error {
-	for at := from; at < size; {
-		n := min(int64(len(zeros)), size-at)
-		if _, err := f.WriteAt(zeros[:n], at); err != nil {
-			return err
-		}
-		at += n
-	}
-	return f.sync()
-}

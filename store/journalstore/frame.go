@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/seeother/seeother/store"
@@ -200,7 +201,7 @@ func nextOp(b []byte) (o op, size int, err error) {
 		return op{}, 0, fmt.Errorf("%w: cut short", errOp)
 	}
 	n := binary.LittleEndian.Uint32(b[4:])
-	if uint64(n) > uint64(len(b)-8) || n == 0 {
+	if int64(n) > int64(len(b)-8) || n == 0 {
 		return op{}, 0, fmt.Errorf("%w: %d bytes", errOp, n)
 	}
 	size = 8 + int(n)
@@ -253,7 +254,7 @@ func (p *parser) put(r *store.Record) {
 	if len(p.rest) > store.MaxValue {
 		p.bad = true
 	}
-	r.Value = p.rest[:len(p.rest):len(p.rest)]
+	r.Value = slices.Clip(p.rest)
 	p.rest = nil
 }
 
@@ -287,13 +288,23 @@ func (p *parser) moment() time.Time {
 	return time.UnixMicro(v).UTC()
 }
 
-func (p *parser) name() string {
+func (p *parser) name() string { return string(p.text()) }
+
+// text is the bytes of a name.
+func (p *parser) text() []byte {
 	n := p.uvarint()
 	if p.bad || n > store.MaxKey || n > uint64(len(p.rest)) {
 		p.bad = true
-		return ""
+		return nil
 	}
-	s := string(p.rest[:n])
+	b := p.rest[:n]
 	p.rest = p.rest[n:]
-	return s
+	return b
+}
+
+// skip leaves out some names.
+func (p *parser) skip(names int) {
+	for range names {
+		p.text()
+	}
 }

@@ -48,9 +48,10 @@ func (x *index) hash(c *class, key string) uint64 {
 }
 
 // A hash is taken apart: the shard, the tag, and where to begin in the shard.
-func shardOf(h uint64) int              { return int(h >> (64 - shardBits)) }                            //nolint:gosec // 10 bits
-func tagOf(h uint64) uint32             { return uint32(h>>(64-shardBits-tagBits)) & tagMask << idBits } //nolint:gosec // a few bits
-func (s *shard) start(h uint64) int     { return int(uint32(h)) & (len(s.slots) - 1) }                   //nolint:gosec // the lower half is meant
+func shardOf(h uint64) int { return int(h >> (64 - shardBits)) }
+
+func tagOf(h uint64) uint32             { return uint32(h>>(64-shardBits-tagBits)) & tagMask << idBits }
+func (s *shard) start(h uint64) int     { return int(uint32(h)) & (len(s.slots) - 1) } //nolint:gosec // the lower half is meant
 func (s *shard) after(i int) int        { return (i + 1) & (len(s.slots) - 1) }
 func slotID(slot uint32) (id uint32)    { return slot&(1<<idBits-1) - 1 }
 func slotOf(h uint64, id uint32) uint32 { return tagOf(h) | (id + 1) }

@@ -35,8 +35,8 @@ func placeOf(segment uint32, offset int64) place {
 	return place(uint64(segment)<<offsetBits | uint64(offset)) //nolint:gosec // segments are shorter than that
 }
 
-func (p place) segment() uint32 { return uint32(p >> offsetBits) }        //nolint:gosec // 24 bits are left
-func (p place) offset() int64   { return int64(p & (1<<offsetBits - 1)) } //nolint:gosec // 40 bits
+func (p place) segment() uint32 { return uint32(p >> offsetBits) }
+func (p place) offset() int64   { return int64(p & (1<<offsetBits - 1)) }
 
 // address is what a listing names.
 type address struct{ partition, class string }
@@ -70,6 +70,11 @@ type index struct {
 	born    uint32   // classes so far
 	due     timers
 	expires timers
+
+	// What was found last: whoever writes a record has just looked for it.
+	lastClass *class
+	lastKey   string
+	lastID    uint32
 }
 
 func newIndex() *index {
@@ -96,7 +101,11 @@ func (x *index) find(partition, name, key string) (uint32, bool) {
 	if c == nil {
 		return 0, false
 	}
-	return x.lookup(c, key)
+	id, ok := x.lookup(c, key)
+	if ok {
+		x.lastClass, x.lastKey, x.lastID = c, key, id
+	}
+	return id, ok
 }
 
 // seconds are those of t since 1970, at most what 32 bits hold, at least 1; 0 for
@@ -109,14 +118,18 @@ func seconds(t time.Time, up bool) uint32 {
 	if up && t.Nanosecond() > 0 {
 		s++
 	}
-	return uint32(min(max(s, 1), 1<<32-2)) //nolint:gosec // just bounded
+	return uint32(min(max(s, 1), 1<<32-2))
 }
 
 // put makes r the record of its address, and returns the entry as it was before.
 // sorted says that it is to be found in its set at once; build does it later.
 func (x *index) put(r *store.Record, at place, size int, sorted bool) (before entry) {
 	c := x.classOf(address{r.Partition, r.Class})
-	id, ok := x.lookup(c, r.Key)
+	id, ok := x.lastID, x.lastClass == c && x.lastKey == r.Key
+	if !ok {
+		id, ok = x.lookup(c, r.Key)
+	}
+	x.lastClass = nil
 	if ok {
 		before = *x.entries.at(id)
 	} else {
@@ -126,7 +139,7 @@ func (x *index) put(r *store.Record, at place, size int, sorted bool) (before en
 	n := x.setOf(c, r.State)
 	if sorted && e.set != n {
 		if e.set != 0 {
-			x.removeFrom(e.set, id)
+			x.removeFrom(e.set, id, r.Key)
 		}
 		x.sets[n-1].order.insert(x, id, r.Key)
 	}
@@ -163,12 +176,14 @@ func (x *index) newEntry(c *class, key string) uint32 {
 
 // remove forgets a record.
 func (x *index) remove(id uint32, sorted bool) (before entry) {
+	x.lastClass = nil
 	e := x.entries.at(id)
 	before = *e
 	c := x.sets[e.set-1].class
-	x.shardRemove(x.hash(c, x.keys.get(e.key)), id)
+	key := x.keys.get(e.key)
+	x.shardRemove(x.hash(c, key), id)
 	if sorted {
-		x.removeFrom(e.set, id)
+		x.removeFrom(e.set, id, key)
 	}
 	x.keys.remove(e.key)
 	*e = entry{key: x.free}
@@ -206,9 +221,9 @@ func (x *index) setOf(c *class, state string) uint32 {
 
 // removeFrom takes a record out of its set, and forgets a set and a class that
 // have none left.
-func (x *index) removeFrom(n, id uint32) {
+func (x *index) removeFrom(n, id uint32, key string) {
 	s := &x.sets[n-1]
-	s.order.remove(x, id, x.keys.get(x.entries.at(id).key))
+	s.order.remove(x, id, key)
 	if s.order.n == 0 {
 		x.drop(n)
 	}

@@ -43,6 +43,8 @@ type Options struct {
 	// DeadBytes is how much of the journal may be out of date before old segments
 	// are cleaned, unless more than that is alive; DefaultDeadBytes where 0.
 	DeadBytes int64
+
+	still bool // in tests: nothing is swept, listed or cleaned by itself
 }
 
 // Store is a store.Store in a folder. Make it with Open.
@@ -55,6 +57,7 @@ type Store struct {
 
 	closing    chan struct{} // closed when Close begins
 	work       chan struct{} // to the committer: there is something
+	used       chan struct{} // to who prepares a segment: some of the current one is used
 	background sync.WaitGroup
 	committer  sync.WaitGroup
 	under      sync.WaitGroup // calls under way
@@ -75,6 +78,10 @@ type Store struct {
 	synced   uint64   // of the last one on disk
 	deleted  uint64   // the last one with a delete
 	spare    [][]byte // buffers of batches that are done
+
+	crowd      crowd
+	recent     []*batch // the last that were written, in order
+	recentSize int      // of their buffers, in bytes
 }
 
 // Open opens the store in the folder dir, and makes it when it is missing.
@@ -103,14 +110,16 @@ func openDisk(d disk, name string, o Options) (*Store, error) {
 	o.DeadBytes = cmp.Or(o.DeadBytes, DefaultDeadBytes)
 	s := &Store{
 		disk: d, name: name, opts: o, index: newIndex(),
-		closing: make(chan struct{}), work: make(chan struct{}, 1),
+		closing: make(chan struct{}), work: make(chan struct{}, 1), used: make(chan struct{}, 1), crowd: crowd{full: make(chan struct{}, 1)},
 	}
 	if err := s.recover(); err != nil {
-		s.closeFiles()
+		_ = s.closeFiles() // the first error says more
 		return nil, fmt.Errorf("folder %q: %w", name, err)
 	}
 	s.committer.Go(s.commitAll)
-	s.background.Go(s.tend)
+	if !o.still {
+		s.background.Go(s.tend)
+	}
 	return s, nil
 }
 

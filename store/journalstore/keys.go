@@ -128,12 +128,12 @@ func pack(dst []byte, key string) {
 		bits, have = bits<<5|uint64(v), have+5
 		for have >= 8 {
 			have -= 8
-			dst[at] = byte(bits >> have)
+			dst[at] = byte(bits >> have) //nolint:gosec // the lowest eight bits are meant
 			at++
 		}
 	}
 	if have > 0 {
-		dst[at] = byte(bits << (8 - have))
+		dst[at] = byte(bits << (8 - have)) //nolint:gosec // likewise
 	}
 }
 

@@ -3,7 +3,7 @@ package journalstore
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
+	"sort"
 	"strings"
 	"time"
 
@@ -12,7 +12,8 @@ import (
 	"github.com/seeother/seeother/store/internal/wake"
 )
 
-// load reads a record, expired or not, or nil, and says where it stands. Hold mu.
+// load reads a record, expired or not, or nil, and says where it stands. Hold mu
+// for as long as its Value is used.
 func (s *Store) load(partition, class, key string) (*store.Record, place, error) {
 	id, ok := s.index.find(partition, class, key)
 	if !ok {
@@ -26,17 +27,31 @@ func (s *Store) load(partition, class, key string) (*store.Record, place, error)
 	return &r, e.place, nil
 }
 
-// read reads the operation of a place, from what is not written yet or from the
-// file. Hold mu.
+// read reads the operation of a place, from memory where it was written lately or
+// not yet, or from the file. Hold mu for as long as the Value is used.
 func (s *Store) read(at place, size uint32) (store.Record, error) {
-	for _, b := range s.pending {
-		if b.seg.number == at.segment() && at.offset() >= b.base && at.offset() < b.base+int64(len(b.bytes)) {
+	for _, batches := range [][]*batch{s.pending, s.recent} {
+		if b := batchWith(batches, at); b != nil {
 			from := at.offset() - b.base
-			o, _, err := nextOp(append([]byte(nil), b.bytes[from:from+int64(size)]...))
+			o, _, err := nextOp(b.bytes[from : from+int64(size)])
 			return o.record, err
 		}
 	}
 	return readFrom(s.segment(at), at.offset(), size)
+}
+
+// batchWith is the one of batches, which are in order, that holds a place; nil:
+// none.
+func batchWith(batches []*batch, at place) *batch {
+	i := sort.Search(len(batches), func(i int) bool { return placeOf(batches[i].seg.number, batches[i].base) > at }) - 1
+	if i < 0 {
+		return nil
+	}
+	b := batches[i]
+	if b.seg.number != at.segment() || at.offset() >= b.base+int64(len(b.bytes)) {
+		return nil
+	}
+	return b
 }
 
 // readFrom reads the operation of a place in a file.
@@ -290,5 +305,3 @@ func (w *walk) readAll(ctx context.Context, found []seen) (records []store.Recor
 	}
 	return records, nil
 }
-
-func randomSalt() uint64 { return rand.Uint64() }

@@ -63,7 +63,7 @@ const restore = "restore the folder from a backup, or move it away and start ane
 // makeFirst makes the first segment of a new store.
 func (s *Store) makeFirst() error {
 	size := min(firstSegmentBytes, s.opts.SegmentBytes)
-	f, err := s.makeNext(size)
+	f, err := s.makeNext(size, func(int64, int64) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (s *Store) scan(seg *segment, last bool) error {
 	if allZero(b[seg.end:]) {
 		return nil
 	}
-	if err := fill(seg.file, seg.end, seg.size); err != nil {
+	if err := zero(seg.file, seg.end, seg.size); err != nil {
 		return fmt.Errorf("file %q: cut the torn end: %w", segmentName(seg.number), err)
 	}
 	return nil
@@ -216,7 +216,7 @@ func (s *Store) settleIndex() {
 		switch {
 		case x.sets[i].class == nil:
 		case len(items[i]) == 0:
-			x.drop(uint32(i + 1)) //nolint:gosec // no more than entries
+			x.drop(uint32(i + 1))
 		default:
 			x.sets[i].order.build(x, items[i])
 		}

@@ -1,10 +1,14 @@
 package journalstore
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/seeother/seeother/store"
 )
 
 // segment is one file of the journal. Its numbers are guarded by Store.mu; the
@@ -39,7 +43,7 @@ func segmentNumber(name string) (uint32, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(digits, 10, 24)
-	return uint32(n), err == nil && segmentName(uint32(n)) == name //nolint:gosec // 24 bits
+	return uint32(n), err == nil && segmentName(uint32(n)) == name
 }
 
 // unref lets a segment go that was held while it was read.
@@ -53,11 +57,12 @@ func (s *Store) unref(seg *segment) {
 
 // prepared is the segment to come.
 type prepared struct {
-	file file
-	size int64
-	err  error
-	busy bool
-	done chan struct{} // closed when it is ready, or failed
+	file   file
+	size   int64
+	err    error
+	busy   bool
+	urgent bool          // somebody waits for it
+	done   chan struct{} // closed when it is ready, or failed
 }
 
 // prepare makes the next segment in the background, unless there is one. Hold mu.
@@ -68,7 +73,7 @@ func (s *Store) prepare() {
 	size := min(2*s.current().size, s.opts.SegmentBytes)
 	s.next = prepared{size: size, busy: true, done: make(chan struct{})}
 	s.background.Go(func() {
-		f, err := s.makeNext(size)
+		f, err := s.makeNext(size, s.pace)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.next.file, s.next.err, s.next.busy = f, err, false
@@ -76,17 +81,65 @@ func (s *Store) prepare() {
 	})
 }
 
+// pieceBytes is how much of a new segment, or of a sidecar, is written, and made durable, at a time.
+// All at once would keep the disk from the commits for as long.
+const pieceBytes = 256 << 10
+
+var zeros [pieceBytes]byte
+
 // makeNext makes the file, full of zeros and on disk: a commit changes bytes that
-// are there, and nothing else.
-func (s *Store) makeNext(size int64) (file, error) {
+// are there, and nothing else. pace is asked before each piece.
+func (s *Store) makeNext(size int64, pace func(done, size int64) error) (file, error) {
 	f, err := s.disk.create(nextName)
 	if err != nil {
 		return nil, err
 	}
-	if err := fill(f, 0, size); err != nil {
+	for at := int64(0); at < size && err == nil; at += pieceBytes {
+		if err = pace(at, size); err == nil {
+			err = zero(f, at, min(at+pieceBytes, size))
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close(), s.disk.remove(nextName))
 	}
 	return f, nil
+}
+
+// zero makes a part of a file zero, on disk.
+func zero(f file, from, end int64) error {
+	for at := from; at < end; at += pieceBytes {
+		if _, err := f.WriteAt(zeros[:min(pieceBytes, end-at)], at); err != nil {
+			return err
+		}
+	}
+	return f.sync()
+}
+
+// pace waits until the next segment should be further than it is: it keeps twice
+// as far ahead as the current one is used.
+func (s *Store) pace(done, size int64) error {
+	for {
+		s.mu.Lock()
+		cur := s.current()
+		wait := !s.next.urgent && done > pieceBytes && done/2*cur.size > s.tail()*size
+		lost := s.lost
+		s.mu.Unlock()
+		if lost != nil || !wait {
+			return lost
+		}
+		select {
+		case <-s.used:
+		case <-s.closing:
+			return store.ErrClosed
+		}
+	}
+}
+
+// randomSalt is a number that nobody can guess.
+func randomSalt() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
 }
 
 // current is the segment that is appended to. Hold mu.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math/bits"
 )
 
 // A sidecar says what a full segment says, but for the values, so that opening a
@@ -51,15 +52,14 @@ func makeSidecar(seg *segment) ([]byte, error) {
 		}
 		ops := b[at+batchHeader:][:h.size]
 		for off := 0; off < len(ops); {
-			o, n, err := nextOp(ops[off:])
+			head, n, err := withoutValue(ops[off:])
 			if err != nil {
 				return nil, err
 			}
-			if o.kind != opProbe {
-				o.record.Value = nil
-				out = binary.AppendUvarint(out, uint64(at+batchHeader)+uint64(off)) //nolint:gosec // both are small
-				out = binary.AppendUvarint(out, uint64(n))
-				out = appendOp(out, o.kind, &o.record)
+			if ops[off+8] != opProbe {
+				out = binary.AppendUvarint(out, uint64(at+batchHeader)+uint64(off))
+				out = binary.AppendUvarint(out, uint64(n)) //nolint:gosec // a length
+				out = appendHead(out, ops[off:off+head])
 			}
 			off += n
 		}
@@ -74,6 +74,41 @@ func makeSidecar(seg *segment) ([]byte, error) {
 	binary.LittleEndian.PutUint64(out[32:], uint64(seg.end))                //nolint:gosec // a length
 	binary.LittleEndian.PutUint64(out[40:], uint64(len(out)-sidecarHeader)) //nolint:gosec // a length
 	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, castagnoli)), nil
+}
+
+// withoutValue is how long the operation at the front of b, in a batch that is
+// whole, is without its value, and with it.
+func withoutValue(b []byte) (head, size int, err error) {
+	if len(b) < opHeader {
+		return 0, 0, fmt.Errorf("%w: cut short", errOp)
+	}
+	if size = 8 + int(binary.LittleEndian.Uint32(b[4:])); size < opHeader || size > len(b) {
+		return 0, 0, fmt.Errorf("%w: %d bytes", errOp, size)
+	}
+	if b[8] != opPut {
+		return size, size, nil
+	}
+	p := parser{rest: b[opHeader:size]}
+	p.uvarint()
+	p.skip(3)
+	flags := p.byte()
+	for moments := 2 + bits.OnesCount8(flags&flagsKnown); moments > 0; moments-- {
+		p.moment()
+	}
+	p.skip(2)
+	if p.bad {
+		return 0, 0, fmt.Errorf("%w: not as it is written", errOp)
+	}
+	return size - len(p.rest), size, nil
+}
+
+// appendHead appends an operation that lost its value.
+func appendHead(out, head []byte) []byte {
+	start := len(out)
+	out = append(out, head...)
+	binary.LittleEndian.PutUint32(out[start+4:], uint32(len(head)-8)) //nolint:gosec // smaller than it was
+	binary.LittleEndian.PutUint32(out[start:], crc32.Checksum(out[start+4:], castagnoli))
+	return out
 }
 
 // parseSidecar checks a sidecar and gives its header and entries.
@@ -114,7 +149,7 @@ func nextListed(b []byte) (l listed, n int, err error) {
 	if err != nil || o.kind == opProbe {
 		return listed{}, 0, errors.Join(errSidecar, err)
 	}
-	return listed{op: o, offset: int64(offset), size: int(size)}, a + c + m, nil //nolint:gosec // just bounded
+	return listed{op: o, offset: int64(offset), size: int(size)}, a + c + m, nil
 }
 
 // eachListed calls do for all entries, after a look at each: a sidecar is believed
@@ -160,7 +195,7 @@ func readAll(d disk, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	size, err := f.size()
 	if err != nil {
 		return nil, err
@@ -181,9 +216,10 @@ func (s *Store) writeSidecar(seg *segment) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil {
-		err = f.sync()
+	for at := 0; at < len(b) && err == nil; at += pieceBytes { // in pieces, as a new segment
+		if _, err = f.WriteAt(b[at:min(at+pieceBytes, len(b))], int64(at)); err == nil {
+			err = f.sync()
+		}
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, s.disk.remove(name+tmpSuffix))

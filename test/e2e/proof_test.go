@@ -23,17 +23,50 @@ type proof struct {
 	kills, submissions int
 	store              string // URL; empty: the embedded one
 
-	app     *httptest.Server
-	gateway *gateway
-	client  *http.Client
+	gateways int      // on that store; 1 where 0
+	flags    []string // of each
+
+	app    *httptest.Server
+	client *http.Client
 
 	mu       sync.Mutex
 	executed map[string]int // by key; guarded by mu
-	alive    chan struct{}  // closed when the gateway is there; guarded by mu
+	doors    []*door
 
 	ended    atomic.Int64 // submissions
 	requests atomic.Int64
 	verdict  verdict
+}
+
+// door is a gateway that is killed now and then.
+type door struct {
+	gateway *gateway
+	mu      sync.Mutex
+	alive   chan struct{} // closed when it is there; guarded by mu
+}
+
+// await returns the address when the gateway is there.
+func (d *door) await(ctx context.Context) string {
+	d.mu.Lock()
+	alive := d.alive
+	d.mu.Unlock()
+	select {
+	case <-alive:
+	case <-ctx.Done():
+	}
+	return d.gateway.url
+}
+
+// kill ends the gateway as kill -9 does, and starts it again.
+func (d *door) kill(t *testing.T, flags []string) {
+	t.Helper()
+	alive := make(chan struct{})
+	d.mu.Lock()
+	d.alive = alive
+	d.mu.Unlock()
+	d.gateway.kill()
+	d.gateway.again(t, flags...)
+	close(alive)
 }
 
 // verdict is what came of all submissions.
@@ -104,9 +137,11 @@ func (p *proof) run(t *testing.T) {
 	p.client = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 10 * proofClients}}
 	p.app = httptest.NewServer(http.HandlerFunc(p.order))
 	t.Cleanup(p.app.Close)
-	p.gateway = runGatewayOn(t, p.app.URL, p.store)
-	p.alive = make(chan struct{})
-	close(p.alive)
+	for range max(p.gateways, 1) {
+		d := &door{gateway: runGatewayOn(t, p.app.URL, p.store, p.flags...), alive: make(chan struct{})}
+		close(d.alive)
+		p.doors = append(p.doors, d)
+	}
 	var next atomic.Int64
 	var clients sync.WaitGroup
 	for range proofClients {
@@ -143,24 +178,7 @@ func (p *proof) killAll(t *testing.T) {
 		at := int64(each * (float64(kill) + 0.3 + 1.2*rand.Float64()))
 		eventually(t, "submissions to go on", func() bool { return p.ended.Load() >= min(at, int64(p.submissions)-proofClients) })
 		time.Sleep(time.Duration(rand.Int64N(int64(10 * time.Millisecond))))
-		alive := make(chan struct{})
-		p.mu.Lock()
-		p.alive = alive
-		p.mu.Unlock()
-		p.gateway.kill()
-		p.gateway.again(t)
-		close(alive)
-	}
-}
-
-// await waits until the gateway is there.
-func (p *proof) await(ctx context.Context) {
-	p.mu.Lock()
-	alive := p.alive
-	p.mu.Unlock()
-	select {
-	case <-alive:
-	case <-ctx.Done():
+		p.doors[rand.IntN(len(p.doors))].kill(t, p.flags)
 	}
 }
 
@@ -172,14 +190,13 @@ func (p *proof) submit(ctx context.Context, key string) {
 	for left > 1 {
 		n := min(1+rand.IntN(3), left-1)
 		left -= n
-		p.burst(ctx, s, n)
+		p.burst(ctx, s, n, false)
 		if rand.IntN(4) == 0 {
 			time.Sleep(time.Duration(rand.Int64N(int64(5 * time.Millisecond))))
 		}
 	}
 	for s.last = 0; s.last == 0 && ctx.Err() == nil; {
-		p.await(ctx)
-		p.burst(ctx, s, 1)
+		p.burst(ctx, s, 1, true)
 	}
 	p.judge(s)
 }
@@ -194,16 +211,23 @@ type submitted struct {
 	text   string
 }
 
-func (p *proof) burst(ctx context.Context, s *submitted, n int) {
+// burst sends it n times at one time, to any gateway: one that is there, or one
+// that may be dead.
+func (p *proof) burst(ctx context.Context, s *submitted, n int, alive bool) {
 	var all sync.WaitGroup
 	for range n {
-		all.Go(func() { p.send(ctx, s) })
+		d := p.doors[rand.IntN(len(p.doors))]
+		url := d.gateway.url
+		if alive {
+			url = d.await(ctx)
+		}
+		all.Go(func() { p.send(ctx, s, url) })
 	}
 	all.Wait()
 }
 
-func (p *proof) send(ctx context.Context, s *submitted) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.gateway.url+"/orders", strings.NewReader(`{"key":"`+s.key+`"}`))
+func (p *proof) send(ctx context.Context, s *submitted, url string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/orders", strings.NewReader(`{"key":"`+s.key+`"}`))
 	if err != nil {
 		panic(err)
 	}
@@ -231,6 +255,10 @@ func (p *proof) send(ctx context.Context, s *submitted) {
 		}
 	case http.StatusServiceUnavailable:
 		return // it starts, or has too much to do: asked again
+	case http.StatusConflict:
+		if strings.Contains(body, "/in-flight") {
+			return // until the lease of a gateway that was killed is over
+		}
 	}
 	s.last, s.text = status, body
 }

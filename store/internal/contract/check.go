@@ -18,22 +18,21 @@ const versionDigits = 20
 
 // CheckApply reports everything that is wrong with an Apply, as ErrInvalid.
 func CheckApply(partition string, ops []store.Op) error {
-	errs := []error{checkName("partition", partition)}
+	var errs []error // none is made for a call that is right
+	if err := checkName("partition", partition); err != nil {
+		errs = append(errs, err)
+	}
 	if len(ops) == 0 || len(ops) > store.MaxOps {
 		errs = append(errs, fmt.Errorf("%d operations: want 1 to %d", len(ops), store.MaxOps))
 		return invalid(errs)
 	}
-	type id struct{ class, key string }
-	seen := make(map[id]bool, len(ops))
 	for i := range ops {
 		op := &ops[i]
 		if err := checkOp(op); err != nil {
 			errs = append(errs, fmt.Errorf("operation %d: %w", i, err))
 		}
-		if k := (id{op.Class, op.Key}); seen[k] {
+		if named(ops[:i], op.Class, op.Key) {
 			errs = append(errs, fmt.Errorf("operation %d: class %.64q key %.64q comes twice", i, op.Class, op.Key))
-		} else {
-			seen[k] = true
 		}
 	}
 	return invalid(errs)
@@ -60,12 +59,17 @@ func CheckQuery(q store.Query) error {
 }
 
 func checkOp(op *store.Op) error {
-	errs := []error{checkName("class", op.Class), checkName("key", op.Key)}
+	var errs []error
+	if op.Class == "" || op.Key == "" || len(op.Class) > store.MaxKey || len(op.Key) > store.MaxKey {
+		errs = append(errs, checkName("class", op.Class), checkName("key", op.Key))
+	}
 	switch op.Kind {
 	case store.OpPutIfAbsent, store.OpPutIfVersion:
-		errs = append(errs, checkPut(&op.Put))
+		return joined(errs, checkPut(&op.Put))
 	case store.OpAppend:
-		errs = append(errs, checkPut(&op.Put))
+		if err := checkPut(&op.Put); err != nil {
+			errs = append(errs, err)
+		}
 		if len(op.Key)+1+versionDigits > store.MaxKey {
 			errs = append(errs, fmt.Errorf("key of %d bytes: an appended one may have %d", len(op.Key), store.MaxKey-1-versionDigits))
 		}
@@ -81,7 +85,10 @@ func checkOp(op *store.Op) error {
 }
 
 func checkPut(p *store.Put) error {
-	errs := []error{checkLength("state", p.State), checkLength("group", p.Group)}
+	var errs []error
+	if len(p.State) > store.MaxKey || len(p.Group) > store.MaxKey {
+		errs = append(errs, checkLength("state", p.State), checkLength("group", p.Group))
+	}
 	if len(p.Value) > store.MaxValue {
 		errs = append(errs, fmt.Errorf("value of %d bytes: more than %d", len(p.Value), store.MaxValue))
 	}
@@ -106,6 +113,14 @@ func checkLength(what, s string) error {
 		return fmt.Errorf("%s of %d bytes: more than %d", what, len(s), store.MaxKey)
 	}
 	return nil
+}
+
+// joined is errors.Join(append(errs, err)...), and costs nothing where there is none.
+func joined(errs []error, err error) error {
+	if errs == nil {
+		return err
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 func invalid(errs []error) error {

@@ -1,0 +1,126 @@
+// Package servertest starts real database servers for tests and benchmarks: on
+// loopback, on a free port, with their data in a folder of the caller's, and
+// stops them by their own process id. Nothing in the product imports it.
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ErrMissing means that the server's program is not on this machine.
+var ErrMissing = errors.New("not installed")
+
+// patience is how long a server may take to start.
+const patience = 60 * time.Second
+
+// freePort is one on which nobody listens, below those that Linux gives to
+// outgoing connections.
+func freePort() (int, error) {
+	for {
+		port := 20_000 + rand.IntN(10_000)
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err == nil {
+			return port, l.Close()
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return 0, err
+		}
+	}
+}
+
+// server is a process that can be killed and started again.
+type server struct {
+	command func() *exec.Cmd
+	ready   func(context.Context) error
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	out  *output
+	done chan struct{} // closed when the process has ended
+}
+
+// output keeps the beginning of what a server says.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.buf.Len() < 64<<10 {
+		o.buf.Write(p)
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// Start starts the server, and waits until it answers.
+func (s *server) Start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cmd, s.out, s.done = s.command(), &output{}, make(chan struct{})
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	if s.cmd.SysProcAttr == nil {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	dieWithParent(s.cmd.SysProcAttr)
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	cmd, done := s.cmd, s.done
+	go func() {
+		_ = cmd.Wait() // how it ended is not of interest
+		close(done)
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		err := s.ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-done:
+			return fmt.Errorf("%s ended: %s", cmd.Path, s.out)
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer: %w: %s", cmd.Path, err, s.out)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// signal sends a signal, and waits until the process has ended.
+func (s *server) signal(sig os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil || s.cmd.Process == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(sig) // it may have ended
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		_ = s.cmd.Process.Kill()
+		<-s.done
+	}
+}
+
+// Kill ends the server at once, as a crash does.
+func (s *server) Kill() { s.signal(syscall.SIGKILL) }

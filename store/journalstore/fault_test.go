@@ -1,0 +1,159 @@
+package journalstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"syscall"
+	"testing"
+
+	"github.com/seeother/seeother/store"
+)
+
+func resum(header []byte) []byte {
+	const end = len(magic) + 4 + 4 + 8 + 8 + 8
+	binary.LittleEndian.PutUint32(header[end:], crc32.Checksum(header[:end], castagnoli))
+	return header
+}
+
+// TestEachStepMayFailAndNothingAcknowledgedIsLost fails every single step of the
+// disk in turn, and from there on none, or all that follow.
+func TestEachStepMayFailAndNothingAcknowledgedIsLost(t *testing.T) {
+	t.Parallel()
+	for _, lasting := range []bool{false, true} {
+		for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EROFS} {
+			for n := 0; ; n += 1 + n/40 {
+				if !failAt(t, n, errno, lasting) {
+					break
+				}
+			}
+		}
+	}
+}
+
+// failAt works on a disk whose step n fails, and is false when there are not so
+// many.
+func failAt(t *testing.T, n int, errno syscall.Errno, lasting bool) (failed bool) {
+	t.Helper()
+	d := newMemDisk()
+	steps := 0
+	d.fault = func(string) error {
+		if steps++; steps == n+1 || lasting && steps > n {
+			failed = true
+			return errno
+		}
+		return nil
+	}
+	w := newWorker(t, uint64(n))
+	s, err := openDisk(d, "memory", small)
+	if err == nil {
+		for range 60 {
+			if err := w.step(s); err != nil && !errors.Is(err, errno) {
+				t.Errorf("step %d: %v, want %v", n, err, errno)
+			}
+			w.care(s)
+		}
+		_ = s.Close()
+	}
+	d.fault = nil
+	s, err = openDisk(d, "memory", small)
+	if err != nil {
+		t.Errorf("step %d failed with %v, and then: %v", n, errno, err)
+		return failed
+	}
+	defer s.Close()
+	got := stateOf(t, s)
+	for key, want := range w.last() {
+		// A step that failed leaves doubt: it may have happened. Its version is
+		// larger then.
+		if now, ok := got[key]; ok && now != want && versionIn(now) < versionIn(want) {
+			t.Errorf("step %d: %q is %.30s, and %.30s was acknowledged", n, key, now, want)
+		}
+	}
+	return failed
+}
+
+func versionIn(entry string) (v uint64) {
+	for i := 0; i < len(entry) && entry[i] != ' '; i++ {
+		v = v*10 + uint64(entry[i]-'0')
+	}
+	return v
+}
+
+func TestAfterAFullDiskWritingGoesOnWhenThereIsRoom(t *testing.T) {
+	t.Parallel()
+	d := newMemDisk()
+	full := false
+	d.fault = func(what string) error {
+		if full && (what == "create" || what == "write") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	s := mustOpenDisk(t, d, small)
+	defer s.Close()
+	put := func(key string) error {
+		_, err := s.Apply(t.Context(), "p", store.PutIfAbsent("c", key, store.Put{Value: make([]byte, 7000)}))
+		return err
+	}
+	if err := put("a"); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	done := s.next.done
+	s.mu.Unlock()
+	if done != nil {
+		<-done // one may be made already
+	}
+	_ = put("b")
+	d.mu.Lock()
+	full = true
+	d.mu.Unlock()
+	var err error
+	for i := 0; err == nil && i < 5; i++ {
+		err = put("full" + string(rune('0'+i)))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("%v, want ENOSPC", err)
+	}
+	d.mu.Lock()
+	full = false
+	d.mu.Unlock()
+	err = put("later")
+	if err != nil { // the first call after it may still tell of the failure
+		err = put("later")
+	}
+	if err != nil {
+		t.Errorf("there is room again: %v", err)
+	}
+}
+
+func TestAStoreWhoseDiskFailedSaysSoToAll(t *testing.T) {
+	t.Parallel()
+	d := newMemDisk()
+	s := mustOpenDisk(t, d, small)
+	defer s.Close()
+	d.mu.Lock()
+	d.fault = func(what string) error {
+		if what == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	}
+	d.mu.Unlock()
+	_, err := s.Apply(t.Context(), "p", store.PutIfAbsent("c", "k", store.Put{}))
+	if !errors.Is(err, syscall.EIO) {
+		t.Fatalf("%v, want EIO", err)
+	}
+	d.mu.Lock()
+	d.fault = nil // a second fsync would claim that all is well
+	d.mu.Unlock()
+	_, _, get := s.Get(t.Context(), "p", "c", "k")
+	_, list := s.List(t.Context(), store.Query{Partition: "p", Class: "c"})
+	_, apply := s.Apply(t.Context(), "p", store.PutIfAbsent("c", "l", store.Put{}))
+	for what, err := range map[string]error{"get": get, "list": list, "apply": apply, "ready": s.Ready(t.Context())} {
+		if !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s: %v, want EIO", what, err)
+		}
+	}
+}
