@@ -4,9 +4,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/seeother/seeother/internal/servertest"
 	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/boltstore"
 	"github.com/seeother/seeother/store/journalstore"
+	"github.com/seeother/seeother/store/pgstore"
+	"github.com/seeother/seeother/store/redisstore"
 )
 
 // contestants take turns in this order.
@@ -18,6 +21,22 @@ var contestants = []contestant{
 	{"boltstore", ours(func(_ context.Context, dir string) (store.Store, func(), error) {
 		s, err := boltstore.Open(dir, boltstore.Options{})
 		return s, func() {}, err
+	})},
+	{"redisstore", ours(func(ctx context.Context, dir string) (store.Store, func(), error) {
+		server, err := servertest.StartRedis(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := redisstore.Open(ctx, "redis://"+server.Addr(), redisstore.Options{})
+		return s, server.Stop, err
+	})},
+	{"pgstore", ours(func(ctx context.Context, dir string) (store.Store, func(), error) {
+		server, err := servertest.StartPostgres(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := pgstore.Open(ctx, server.URL(), pgstore.Options{MaxConns: 64})
+		return s, server.Stop, err
 	})},
 	{"bbolt (Update)", boltBucket(false)},
 	{"bbolt (Batch)", boltBucket(true)},

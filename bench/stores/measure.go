@@ -26,7 +26,7 @@ func measure(ctx context.Context, c contestant, o options) (measurement, error) 
 	if err != nil {
 		return measurement{}, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // a folder of its own below the system's
+	defer func() { _ = os.RemoveAll(dir) }()     // a folder of its own below the system's
 	if err := os.Chmod(dir, 0o755); err != nil { // a database may run as another user
 		return measurement{}, err
 	}

@@ -52,7 +52,7 @@ It listens on loopback, keeps everything in memory, and leaves nothing behind.`,
 // demoGateway makes the same gateway as "seeother run", on a store in memory.
 func demoGateway(log *slog.Logger) func(context.Context, *url.URL, seeother.Observer) (*demo.Gateway, error) {
 	return func(ctx context.Context, upstream *url.URL, observe seeother.Observer) (*demo.Gateway, error) {
-		st, err := open.Open("memory:")
+		st, err := open.Open(ctx, "memory:")
 		if err != nil {
 			return nil, err
 		}

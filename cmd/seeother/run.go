@@ -68,7 +68,7 @@ once. SIGHUP reads the configuration again.`,
 	flags.StringVar(&f.admin, "admin", defaults.Admin.Listen, "where operators connect, `host:port`, or off")
 	flags.StringVar(&f.adminTokenFile, "admin-token-file", "", "`file` with the token that admin requests must show; required beyond loopback")
 	flags.StringVar(&f.data, "data", "", "`folder` of the embedded store, created for its owner alone (default $STATE_DIRECTORY, or seeother-data)")
-	flags.StringVar(&f.store, "store", "", "`URL` of the store instead: bolt:///folder, or memory: (forgets at the end)")
+	flags.StringVar(&f.store, "store", "", "`URL` of the store instead: redis://host:port, postgres://host/database, journal:///folder, bolt:///folder, or memory: (forgets at the end)")
 	flags.StringVar(&f.config, "config", "", "configuration `file`; flags win over it")
 	flags.StringArrayVar(&f.rules, "rules", nil, "`file` of redirect rules, or a pattern; repeatable: _redirects, .csv, .jsonl or .yaml. They are read again when they change")
 	flags.BoolVar(&f.reportOnly, "report-only", false, "change nothing, and log what would have been changed")
@@ -191,25 +191,31 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // openStore opens the store that the configuration names.
-func openStore(file configfile.File) (store.Store, error) {
-	rawURL := file.Store
-	if rawURL == "" {
-		dir, err := filepath.Abs(dataDir(file))
-		if err != nil {
-			return nil, fmt.Errorf("data folder: %w", err)
-		}
-		rawURL = (&url.URL{Scheme: "bolt", Path: dir}).String()
-	}
-	st, err := open.Open(rawURL)
+func openStore(ctx context.Context, file configfile.File) (store.Store, error) {
+	st, err := openAt(ctx, file.Store, dataDir(file))
 	switch {
 	case errors.Is(err, open.ErrURL):
 		err = &usageError{err, "leave --store out for the embedded one"}
 	case errors.Is(err, open.ErrLocked):
 		err = &hinted{err, "stop that one, or name another folder with --data"}
+	case errors.Is(err, open.ErrDurability):
+		err = &hinted{err, "records that a crash can take away let a submission run twice"}
 	case errors.Is(err, os.ErrPermission):
 		err = &hinted{err, "name a folder that this user may write to, with --data"}
 	}
 	return st, err
+}
+
+// openAt opens the store of a URL, or the embedded one in dir where there is none.
+func openAt(ctx context.Context, rawURL, dir string) (store.Store, error) {
+	if rawURL != "" {
+		return open.Open(ctx, rawURL)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	return open.Folder(dir)
 }
 
 // dataDir is the folder of the embedded store.

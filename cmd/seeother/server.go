@@ -67,7 +67,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, closeAll(front, back))
 	}
-	st, err := openStore(s.file)
+	st, err := openStore(ctx, s.file)
 	if err != nil {
 		return errors.Join(err, closeAll(front, back))
 	}

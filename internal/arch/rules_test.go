@@ -20,7 +20,7 @@ type rule struct {
 var leaves = []string{"internal/durable", "internal/problem", "internal/trust"}
 
 // stores are the adapters behind the store contract.
-var stores = []string{"store/memstore", "store/boltstore"}
+var stores = []string{"store/memstore", "store/boltstore", "store/journalstore", "store/redisstore", "store/pgstore"}
 
 // storeParts are what stores share: checking, planning and waking waiters.
 var storeParts = []string{"store/internal/contract", "store/internal/wake"}
@@ -37,6 +37,12 @@ var rules = map[string]rule{
 	"store":           {ours: leaves},
 	"store/memstore":  {ours: with(storeParts, with(leaves, "store")...)},
 	"store/boltstore": {ours: with(storeParts, with(leaves, "store")...), others: []string{"go.etcd.io/bbolt"}},
+	"store/journalstore": {ours: with(storeParts, with(leaves, "store")...), others: []string{"golang.org/x/sys/unix"}},
+	"store/redisstore":   {ours: with(storeParts, with(leaves, "store")...), others: []string{"github.com/redis/rueidis"}},
+	"store/pgstore":      {ours: with(storeParts, with(leaves, "store")...), others: []string{"github.com/jackc/pgx"}},
+
+	"internal/servertest": {others: []string{"github.com/jackc/pgx"}},
+
 	"store/storetest": {ours: with(leaves, "store"), others: []string{"pgregory.net/rapid"}},
 	"store/open":      {ours: with(leaves, append([]string{"store"}, stores...)...)},
 
@@ -70,11 +76,15 @@ var rules = map[string]rule{
 	"bench/ruleset":      {},
 	"bench/proxy":        {ours: []string{"bench/internal/rig"}},
 	"bench/rules":        {ours: []string{"bench/internal/rig", "bench/ruleset"}},
+	"bench/stores": {
+		ours:   with(stores, "bench/internal/rig", "internal/servertest", "store"),
+		others: []string{"github.com/jackc/pgx", "github.com/redis/rueidis", "go.etcd.io/bbolt"},
+	},
 }
 
 // Test files may import what their package may, and these.
 var testsMayImport = rule{
-	ours: with(leaves, append([]string{".", "store", "store/storetest", "bench/ruleset"}, stores...)...),
+	ours: with(leaves, append([]string{".", "store", "store/storetest", "internal/servertest", "bench/ruleset"}, stores...)...),
 	others: []string{
 		"github.com/chromedp", "github.com/coder/websocket", "github.com/rogpeppe/go-internal",
 		"golang.org/x", "pgregory.net/rapid",

@@ -25,7 +25,7 @@ type File struct {
 	Upstream Upstream `yaml:"upstream"`
 	// The folder of the embedded store. It is created, for its owner alone. Empty: the folder that systemd gives (`$STATE_DIRECTORY`), or else `seeother-data` where the command is run.
 	Data string `yaml:"data"`
-	// The URL of the store, where it is not the embedded one in `data`: `bolt:///var/lib/seeother`, or `memory:` for tests (it forgets everything at the end).
+	// The URL of the store, where it is not the embedded one in `data`: `redis://host:port` (Redis, Valkey), `postgres://host/database`, `journal:///folder` or `bolt:///folder` (embedded), or `memory:` for tests (it forgets everything at the end). See [stores](stores.md).
 	Store string `yaml:"store"`
 	// What the gateway writes about its work.
 	Log Log `yaml:"log"`

@@ -158,7 +158,7 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 		"a port that is too large":       {"listen: :99999", `port "99999"`, ""},
 		"one address for both":           {"listen: 127.0.0.1:8304", "admin.listen: 127.0.0.1:8304 is where clients connect", "another port"},
 		"an open admin without a token":  {"admin:\n  listen: :9000\n", "f.yaml:2:3: admin.listen: :9000 can be reached from other machines", "token_file"},
-		"a store that is no URL":         {"store: /var/lib", "store: want a URL", "bolt:///"},
+		"a store that is no URL":         {"store: /var/lib", "store: want a URL", "journal:///"},
 		"a tombstone before its time":    {"once: {retention: 3d, tombstone: 2d}", "once.tombstone: 2d: want at least 3d", ""},
 		"a buffer that is too large":     {"once: {buffer: 1GiB}", "once.buffer: 1GiB: want at most 32MiB", ""},
 		"no methods":                     {"once: {methods: []}", "once.methods: the list is empty", "stage: off"},

@@ -64,7 +64,7 @@ func (f File) checkListeners(r *report) {
 	checkListen(r, "listen", f.Listen)
 	if f.Store != "" {
 		if u, err := url.Parse(f.Store); err != nil || u.Scheme == "" {
-			r.add("store", `write "bolt:///var/lib/seeother", or leave it out and name a folder in "data"`, "want a URL")
+			r.add("store", `write "redis://host:port", "postgres://host/database" or "journal:///var/lib/seeother", or leave it out and name a folder in "data"`, "want a URL")
 		}
 	}
 	if f.Admin.Listen == "off" || !checkListen(r, "admin.listen", f.Admin.Listen) {

@@ -108,7 +108,9 @@ func (n names) record(partition, class, key string) string {
 
 // The indexes, sorted sets whose members are keys.
 func (n names) byKey(partition, class string) string { return n.base(partition) + "k:" + sized(class) }
+
 func (n names) byDue(partition, class string) string { return n.base(partition) + "d:" + sized(class) }
+
 func (n names) byState(partition, class, state string) string {
 	return n.base(partition) + "s:" + sized(class) + ":" + state
 }
