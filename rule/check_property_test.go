@@ -250,7 +250,7 @@ func (o *oracle) coveredByOne(i int) bool {
 
 // paths are what the rules of drawPath can tell apart, and then some.
 func paths() (out []Request) {
-	segments := []string{"", "a", "A", "b", "7", "x", "%2F", "a%2Fb", "..%2Fa", "..%2F..%2F..", "%C3%A9"}
+	segments := []string{"", "a", "A", "b", "7", "x", "%2F", "a%2Fb", "A%2FB", "..%2Fa", "..%2F..%2F..", "%C3%A9"}
 	last := []string{""}
 	for range 3 {
 		var next []string

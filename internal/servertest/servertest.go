@@ -124,3 +124,10 @@ func (s *server) signal(sig os.Signal) {
 
 // Kill ends the server at once, as a crash does.
 func (s *server) Kill() { s.signal(syscall.SIGKILL) }
+
+// Output is the beginning of what the server has said, for a test that failed.
+func (s *server) Output() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.String()
+}

@@ -69,7 +69,7 @@ func (s *Store) listen() {
 		cancel()
 	})
 	for ctx.Err() == nil {
-		_ = s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.names.wakes()).Build(), func(m rueidis.PubSubMessage) { // it is made again
+		_ = s.ears.Receive(ctx, s.ears.B().Subscribe().Channel(s.names.wakes()).Build(), func(m rueidis.PubSubMessage) { // it is made again
 			if p, c, k, ok := parseWake(m.Message); ok {
 				s.hub.Ring(wake.Key{Partition: p, Class: c, Key: k})
 			}

@@ -31,6 +31,7 @@ type Options struct {
 // Store is a store.Store in Redis. Make it with Open.
 type Store struct {
 	client  rueidis.Client
+	ears    rueidis.Client // listens: Redis allows a connection that does only small answers
 	names   names
 	relaxed bool
 	timeout time.Duration
@@ -61,8 +62,12 @@ func Open(ctx context.Context, rawURL string, o Options) (*Store, error) {
 	if s.client, err = rueidis.NewClient(option); err != nil {
 		return nil, fmt.Errorf("redis %s: %w", option.InitAddress, err)
 	}
-	if err := s.checkDurable(ctx); err != nil {
+	if s.ears, err = rueidis.NewClient(option); err != nil {
 		s.client.Close()
+		return nil, fmt.Errorf("redis %s: %w", option.InitAddress, err)
+	}
+	if err := s.checkDurable(ctx); err != nil {
+		s.closeClients()
 		return nil, fmt.Errorf("redis %s: %w", option.InitAddress, err)
 	}
 	s.background.Go(s.listen)
@@ -170,9 +175,14 @@ func (s *Store) Close() error {
 	}
 	close(s.closing)
 	s.under.Wait()
-	s.client.Close()
 	s.background.Wait()
+	s.closeClients()
 	return nil
+}
+
+func (s *Store) closeClients() {
+	s.client.Close()
+	s.ears.Close()
 }
 
 var _ store.Store = (*Store)(nil)
