@@ -34,16 +34,16 @@ var rules = map[string]rule{
 	"internal/trust":   {},
 	"internal/arch":    {},
 
-	"store":           {ours: leaves},
-	"store/memstore":  {ours: with(storeParts, with(leaves, "store")...)},
-	"store/boltstore": {ours: with(storeParts, with(leaves, "store")...), others: []string{"go.etcd.io/bbolt"}},
+	"store":              {ours: leaves},
+	"store/memstore":     {ours: with(storeParts, with(leaves, "store")...)},
+	"store/boltstore":    {ours: with(storeParts, with(leaves, "store")...), others: []string{"go.etcd.io/bbolt"}},
 	"store/journalstore": {ours: with(storeParts, with(leaves, "store")...), others: []string{"golang.org/x/sys/unix"}},
 	"store/redisstore":   {ours: with(storeParts, with(leaves, "store")...), others: []string{"github.com/redis/rueidis"}},
 	"store/pgstore":      {ours: with(storeParts, with(leaves, "store")...), others: []string{"github.com/jackc/pgx"}},
 
 	"internal/servertest": {others: []string{"github.com/jackc/pgx"}},
 
-	"store/storetest": {ours: with(leaves, "store"), others: []string{"pgregory.net/rapid"}},
+	"store/storetest": {ours: with(leaves, "store"), others: []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine"}},
 	"store/open":      {ours: with(leaves, append([]string{"store"}, stores...)...)},
 
 	"store/internal/contract": {ours: with(leaves, "store")},

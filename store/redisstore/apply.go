@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -39,15 +38,15 @@ return out`)
 
 // writeScript checks that keys hold what they held when they were read, and then
 // runs commands. It decides nothing else. ARGV: the moment after which it is too
-// late, how many keys there are to check, the version of each (empty: nothing is
-// there); then for each command its name, the index of its key, how many
+// late, how many keys there are to check, version and kind of each (empty: nothing
+// is there; a tombstone has the version of what was deleted); then for each command its name, the index of its key, how many
 // arguments follow, and those.
 var writeScript = rueidis.NewLuaScript(`
 local t = redis.call('TIME')
 if tonumber(t[1]) * 1000000 + tonumber(t[2]) > tonumber(ARGV[1]) then return -1 end
 local n = tonumber(ARGV[2])
 for i = 1, n do
-  local v = redis.call('GETRANGE', KEYS[i], 0, 7)
+  local v = redis.call('GETRANGE', KEYS[i], 0, 8)
   if v ~= ARGV[2 + i] then return 0 end
 end
 local i = 3 + n
@@ -194,7 +193,7 @@ type plan struct {
 	partition string
 	seen      map[address]raw // what was read; a key that was not is taken to be absent
 	keys      []string        // of the server, first those to check
-	versions  []string        // of those
+	heads     []string        // of those
 	index     map[string]int  // 1 + the place in keys
 	commands  []string
 }
@@ -264,7 +263,8 @@ func (p *plan) get(class, key string) (*store.Record, error) {
 func (p *plan) behind(steps []contract.Step) bool {
 	for i := range steps {
 		r := &steps[i].Record
-		if v := p.seen[address{r.Class, r.Key}].version; !steps[i].Delete && v != "" && r.Version <= binary.BigEndian.Uint64([]byte(v)) {
+		before := p.seen[address{r.Class, r.Key}]
+		if !steps[i].Delete && r.Version <= before.version() {
 			return true
 		}
 	}
@@ -276,7 +276,7 @@ func (p *plan) step(step *contract.Step) {
 	n, r := p.s.names, &step.Record
 	before := p.seen[address{r.Class, r.Key}]
 	key := n.record(p.partition, r.Class, r.Key)
-	p.keys, p.versions = append(p.keys, key), append(p.versions, before.version)
+	p.keys, p.heads = append(p.keys, key), append(p.heads, before.head)
 	if old := before.record; old != nil {
 		p.unindex(old)
 	}
@@ -334,7 +334,7 @@ func (p *plan) do(name, key string, args ...string) {
 
 // write runs writeScript, and is false when something was not as it was read.
 func (p *plan) write(ctx context.Context, now time.Time) (bool, error) {
-	args := append([]string{strconv.FormatInt(now.Add(writeWithin).UnixMicro(), 10), strconv.Itoa(len(p.versions))}, p.versions...)
+	args := append([]string{strconv.FormatInt(now.Add(writeWithin).UnixMicro(), 10), strconv.Itoa(len(p.heads))}, p.heads...)
 	p.index = map[string]int{}
 	for i, key := range p.keys {
 		p.index[key] = i + 1

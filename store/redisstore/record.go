@@ -28,8 +28,16 @@ var errValue = errors.New("the value is not one of seeother")
 
 // raw is what a key of the server holds; the zero value is nothing.
 type raw struct {
-	version string        // its bytes; empty: there is nothing
-	record  *store.Record // nil: nothing, or a tombstone
+	head   string        // version and kind, which no other value of the key has; empty: there is nothing
+	record *store.Record // nil: nothing, or a tombstone
+}
+
+// version is that of a record or tombstone; 0: there is nothing.
+func (r *raw) version() uint64 {
+	if r.head == "" {
+		return 0
+	}
+	return binary.BigEndian.Uint64([]byte(r.head[:versionBytes]))
 }
 
 func encode(r *store.Record) string {
@@ -67,7 +75,7 @@ func decode(partition, class, key, value string) (raw, error) {
 	if len(value) < headBytes {
 		return raw{}, fmt.Errorf("key %.64q: %w: %d bytes", key, errValue, len(value))
 	}
-	out := raw{version: value[:versionBytes]}
+	out := raw{head: value[:headBytes]}
 	if value[versionBytes] == kindTombstone && len(value) == headBytes {
 		return out, nil
 	}
@@ -75,7 +83,7 @@ func decode(partition, class, key, value string) (raw, error) {
 	if value[versionBytes] != kindRecord || len(rest) < 4*8+2 {
 		return raw{}, fmt.Errorf("key %.64q: %w: kind %d", key, errValue, value[versionBytes])
 	}
-	r := &store.Record{Partition: partition, Class: class, Key: key, Version: binary.BigEndian.Uint64([]byte(out.version))}
+	r := &store.Record{Partition: partition, Class: class, Key: key, Version: out.version()}
 	for _, t := range []*time.Time{&r.Created, &r.Updated, &r.Due, &r.Expires} {
 		*t = moment(int64(binary.BigEndian.Uint64([]byte(rest[:8])))) //nolint:gosec // a bijection
 		rest = rest[8:]

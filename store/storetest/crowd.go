@@ -12,6 +12,7 @@ import (
 var crowdChecks = []check{
 	{"of many put if absent exactly one wins", oneWinner},
 	{"no put if version is lost", noLostUpdate},
+	{"of a put and a delete of one version exactly one wins", oneEnd},
 	{"a crowd fills a counter to its limit and not over", crowdCounter},
 	{"appends of a crowd are all kept", crowdAppend},
 	{"a reader never sees half of an apply", neverHalf},
@@ -52,6 +53,33 @@ func oneWinner(k *checker) {
 			k.fatalf("%d of %d won", len(winners), n)
 		}
 		k.same("the record that is there", k.get(key), winners[0])
+	}
+}
+
+func oneEnd(k *checker) {
+	const rounds, n = 20, 8
+	for round := range rounds {
+		key := fmt.Sprint(round)
+		v := k.one(store.PutIfAbsent(class, key, put("s", "0"))).Version
+		var mu sync.Mutex
+		var won int
+		crowd(n, func(i int) {
+			op := store.PutIfVersion(class, key, v, put("s", fmt.Sprint(i)))
+			if i%2 == 0 {
+				op = store.DeleteIfVersion(class, key, v)
+			}
+			_, err := k.s.Apply(k.ctx, part, op)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won++
+			} else if !errors.Is(err, store.ErrConflict) {
+				k.errorf("put or delete: %v, want ErrConflict", err)
+			}
+		})
+		if won != 1 {
+			k.fatalf("%d of %d won", won, n)
+		}
 	}
 }
 

@@ -19,14 +19,27 @@ import (
 // childEnv makes a test binary write to a store instead of running its tests.
 const childEnv = "SEEOTHER_STORETEST_CHILD"
 
-// Main is what the TestMain of a store that runs RunKilled calls first: in a
-// process that RunKilled started it does not return.
+// Main is what the TestMain of a store that runs RunKilled or RunLinearKilled calls
+// first: in a process that these started it does not return.
 func Main(open func(dir string) (store.Store, error)) {
-	if os.Getenv(childEnv) == "" {
+	work := map[string]func(string, func(string) (store.Store, error)) error{"acknowledge": acknowledge, "serve": serve}[os.Getenv(childEnv)]
+	if work == nil {
 		return
 	}
-	fmt.Fprintln(os.Stderr, acknowledge(os.Args[1], open))
+	fmt.Fprintln(os.Stderr, work(os.Args[1], open))
 	os.Exit(1)
+}
+
+// child is the command that runs this test binary as one of Main's works on the
+// store in dir.
+func child(ctx context.Context, work, dir string) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, dir)
+	cmd.Env = append(os.Environ(), childEnv+"="+work)
+	return cmd, nil
 }
 
 // acknowledge writes without end, and prints each key after its Apply returned.
@@ -86,12 +99,10 @@ func RunKilled(t *testing.T, open func(dir string) (store.Store, error), check f
 // printed before it was dead.
 func killed(t *testing.T, dir string, n int) (keys []string) {
 	t.Helper()
-	self, err := os.Executable()
+	cmd, err := child(t.Context(), "acknowledge", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, dir)
-	cmd.Env = append(os.Environ(), childEnv+"=1")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()

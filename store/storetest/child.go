@@ -1,0 +1,268 @@
+package storetest
+
+import (
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seeother/seeother/store"
+)
+
+// question is a call that is sent to another process, and reply its answer.
+type question struct {
+	ID         uint64
+	Partition  string
+	Class, Key string     // of a Get
+	Ops        []store.Op // of an Apply
+}
+
+type reply struct {
+	ID       uint64
+	Reply    store.Reply
+	Record   store.Record
+	Now      time.Time
+	Conflict *store.ConflictError
+	NotFound bool
+	Invalid  string
+	Failed   string
+}
+
+// serve answers questions that come on standard input, from the store in dir.
+func serve(dir string, open func(dir string) (store.Store, error)) error {
+	s, err := open(dir)
+	if err != nil {
+		return err
+	}
+	in, out := gob.NewDecoder(os.Stdin), gob.NewEncoder(os.Stdout)
+	if err := out.Encode(reply{}); err != nil { // it is open
+		return err
+	}
+	var mu sync.Mutex // held while one answer is written
+	for {
+		var q question
+		if err := in.Decode(&q); err != nil {
+			return err
+		}
+		go func() {
+			r := answer(s, &q)
+			mu.Lock()
+			defer mu.Unlock()
+			_ = out.Encode(r) // nobody hears it
+		}()
+	}
+}
+
+func answer(s store.Store, q *question) reply {
+	r := reply{ID: q.ID}
+	var err error
+	if q.Ops == nil {
+		r.Record, r.Now, err = s.Get(context.Background(), q.Partition, q.Class, q.Key)
+	} else {
+		r.Reply, err = s.Apply(context.Background(), q.Partition, q.Ops...)
+	}
+	switch {
+	case err == nil:
+	case errors.As(err, &r.Conflict):
+	case errors.Is(err, store.ErrNotFound):
+		r.NotFound = true
+	case errors.Is(err, store.ErrInvalid):
+		r.Invalid = err.Error()
+	default:
+		r.Failed = err.Error()
+	}
+	return r
+}
+
+var errKilled = errors.New("the process of the store was killed")
+
+// process is a store in another process, as a Target.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	enc *gob.Encoder
+
+	mu      sync.Mutex
+	next    uint64
+	waiting map[uint64]chan reply
+	dead    bool
+}
+
+func startProcess(ctx context.Context, dir string) (*process, error) {
+	cmd, err := child(ctx, "serve", dir)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = os.Stderr
+	p := &process{cmd: cmd, waiting: map[uint64]chan reply{}}
+	if p.in, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.enc = gob.NewEncoder(p.in)
+	dec := gob.NewDecoder(out)
+	var opened reply
+	if err := dec.Decode(&opened); err != nil {
+		return nil, errors.Join(fmt.Errorf("the store did not open: %w", err), cmd.Wait())
+	}
+	go p.hear(dec)
+	return p, nil
+}
+
+// hear hands answers out until the process is dead.
+func (p *process) hear(dec *gob.Decoder) {
+	for {
+		var r reply
+		err := dec.Decode(&r)
+		p.mu.Lock()
+		if err != nil {
+			p.dead = true
+			for _, c := range p.waiting {
+				close(c)
+			}
+			p.mu.Unlock()
+			return
+		}
+		c := p.waiting[r.ID]
+		delete(p.waiting, r.ID)
+		p.mu.Unlock()
+		if c != nil {
+			c <- r
+		}
+	}
+}
+
+// kill ends it as kill -9 does.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may be dead
+	_ = p.cmd.Wait()         // it was killed
+}
+
+func (p *process) ask(ctx context.Context, q question) (reply, error) {
+	c := make(chan reply, 1)
+	p.mu.Lock()
+	if p.dead {
+		p.mu.Unlock()
+		return reply{}, errKilled
+	}
+	p.next++
+	q.ID = p.next
+	p.waiting[q.ID] = c
+	err := p.enc.Encode(q)
+	p.mu.Unlock()
+	if err != nil {
+		return reply{}, errKilled
+	}
+	select {
+	case r, ok := <-c:
+		if !ok {
+			return reply{}, errKilled
+		}
+		return r, nil
+	case <-ctx.Done():
+		return reply{}, ctx.Err()
+	}
+}
+
+// Apply is that of the store in the other process.
+func (p *process) Apply(ctx context.Context, partition string, ops ...store.Op) (store.Reply, error) {
+	r, err := p.ask(ctx, question{Partition: partition, Ops: ops})
+	if err != nil {
+		return store.Reply{}, err
+	}
+	return r.Reply, r.err()
+}
+
+// Get is that of the store in the other process.
+func (p *process) Get(ctx context.Context, partition, class, key string) (store.Record, time.Time, error) {
+	r, err := p.ask(ctx, question{Partition: partition, Class: class, Key: key})
+	if err != nil {
+		return store.Record{}, time.Time{}, err
+	}
+	return r.Record, r.Now, r.err()
+}
+
+func (r *reply) err() error {
+	switch {
+	case r.Conflict != nil:
+		return r.Conflict
+	case r.NotFound:
+		return store.ErrNotFound
+	case r.Invalid != "":
+		return fmt.Errorf("%w: %s", store.ErrInvalid, r.Invalid)
+	case r.Failed != "":
+		return errors.New(r.Failed)
+	}
+	return nil
+}
+
+// RunLinearKilled is RunLinear for an embedded store, in a process that is killed
+// at moments that chance picks, and started again on the same folder. The
+// TestMain of the store must call Main.
+func RunLinearKilled(t *testing.T, l Linear) {
+	dir := t.TempDir()
+	var mu sync.Mutex
+	alive := make(chan struct{})
+	var now *process
+	open := func() {
+		p, err := startProcess(t.Context(), dir)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		mu.Lock()
+		now = p
+		mu.Unlock()
+		close(alive)
+	}
+	open()
+	if t.Failed() {
+		return
+	}
+	kills := 0
+	l.Disturb = func(ctx context.Context, rng *rand.Rand) {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(time.Duration(1+rng.IntN(120)) * time.Millisecond):
+			}
+			mu.Lock()
+			old := now
+			alive = make(chan struct{})
+			mu.Unlock()
+			old.kill()
+			kills++
+			if open(); t.Failed() {
+				return
+			}
+		}
+	}
+	RunLinear(t, l, func() Target {
+		mu.Lock()
+		a := alive
+		mu.Unlock()
+		<-a
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	})
+	now.kill()
+	t.Logf("%d kills", kills)
+	if kills == 0 {
+		t.Error("nothing was killed")
+	}
+}
