@@ -37,6 +37,8 @@ type Summary struct {
 	Status     int       `json:"status,omitempty"`   // of the answer
 	BodyKept   bool      `json:"bodyKept"`
 	ResolvedBy string    `json:"resolvedBy,omitempty"` // an operator's note
+
+	Spent map[string]int64 `json:"spent,omitempty"` // by account, in millionths: reserved, or spent once it is completed
 }
 
 // Query selects records for List.
@@ -111,6 +113,12 @@ func summarize(rec store.Record) (Summary, error) {
 	}
 	if rec.State == StateStarted {
 		s.LeaseEnds = rec.Due
+	}
+	for _, r := range e.Spent {
+		if s.Spent == nil {
+			s.Spent = map[string]int64{}
+		}
+		s.Spent[r.Account] = r.Amount
 	}
 	if e.Result != nil {
 		s.Status, s.BodyKept = e.Result.Status, e.Result.BodyKept

@@ -203,7 +203,7 @@ func (g *Guard) startOf(t Task, remote bool) start {
 	return start{
 		id: taskKey(g.cfg.Tenant, t), group: group, onUncertain: t.OnUncertain, spends: t.Spend, audit: t.Audit,
 		fresh: entry{
-			Owner: cmp.Or(t.Token, randomOwner()), Length: -1, Fingerprint: t.Input, KeyHash: HashKey(t.Key), Path: t.Name, Principal: "task",
+			Owner: cmp.Or(t.Token, randomOwner()), Length: -1, Fingerprint: t.Input, KeyHash: HashKey(t.Key), Path: t.Name, Route: t.Principal, Principal: "task",
 			Task: true, Remote: remote, Lease: t.Lease, Retention: t.Retention, Tombstone: t.Tombstone,
 		},
 	}
@@ -285,6 +285,38 @@ func taskKey(tenant string, t Task) string {
 
 // taskGroup is whose caps count.
 func taskGroup(principal string) string { return "task " + HashKey(principal) }
+
+// Mark begins and completes a task in one step, without a result: it is what a
+// lock does that is taken and never given back. Who is first gets Execute, without
+// a lease, and everybody else Duplicate. A crash right after it looks like a
+// duplicate to whoever asks again: where that matters, use Begin.
+func (g *Guard) Mark(ctx context.Context, t Task) (Found, error) {
+	if err := t.Validate(); err != nil {
+		return Found{}, err
+	}
+	want := g.startOf(t, true)
+	e := want.fresh
+	e.Result = &result{Replay: true}
+	version, generation := uint64(0), uint64(0)
+	ctx, cancel := g.detached(ctx)
+	defer cancel()
+	for {
+		e.Generation, e.Started, e.Ended = generation+1, time.Now(), time.Now()
+		w, err := g.put(ctx, g.store.Apply, want.id, version, StateCompleted, want.group, e, g.audit(t.Audit)...)
+		if err == nil {
+			g.counts.add("marked")
+			return Found{Status: Execute, ID: want.id, First: w.now}, nil
+		}
+		found, err := g.found(err)
+		if err != nil {
+			return Found{ID: want.id}, fmt.Errorf("record %s: %w", want.id, err)
+		}
+		if found.verdict != mayStart {
+			return Found{Status: Duplicate, ID: want.id, First: found.entry.Started}, nil
+		}
+		version, generation = found.record.Version, found.entry.Generation
+	}
+}
 
 // awaitUntil is true when the record has changed before the deadline.
 func (g *Guard) awaitUntil(ctx context.Context, k sleep, deadline time.Time) bool {

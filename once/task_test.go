@@ -441,3 +441,35 @@ func TestWhereTooMuchIsUncertainNoTaskStarts(t *testing.T) {
 	mustBegin(t, g, Task{Key: "a", Principal: "p"}, Uncertain)
 	mustBegin(t, g, Task{Key: "b", Principal: "q"}, Execute)
 }
+
+func TestAMarkIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	g := newGuard(t, memstore.New(), Config{})
+	var all sync.WaitGroup
+	var first atomic.Int32
+	for range 20 {
+		all.Go(func() {
+			f, err := g.Mark(t.Context(), Task{Key: "k", Retention: time.Hour, Tombstone: time.Hour})
+			if err != nil {
+				t.Error(err)
+			}
+			if f.Status == Execute {
+				first.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if first.Load() != 1 {
+		t.Errorf("%d took it", first.Load())
+	}
+	l := mustBegin(t, g, Task{Key: "l"}, Execute).Lease
+	if f, err := g.Mark(t.Context(), Task{Key: "l"}); err != nil || f.Status != Duplicate {
+		t.Errorf("of what somebody is doing: %+v, %v", f, err)
+	}
+	if err := g.Release(t.Context(), l, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := g.Mark(t.Context(), Task{Key: "l"}); err != nil || f.Status != Execute {
+		t.Errorf("of what was released: %+v, %v", f, err)
+	}
+}

@@ -20,14 +20,15 @@ func newOnce() *cobra.Command {
 	client := &adminClient{}
 	verb := &cobra.Command{
 		Use:   "once",
-		Short: "Look at submissions, and end the doubt about them",
+		Short: "Look at submissions, end the doubt about them, and offer run-once to code",
 		Long: `Look at the submissions of a running gateway, and end the doubt about those that
-are uncertain: started, and then nobody said how it went.`,
+are uncertain: started, and then nobody said how it went. Or offer the same to
+code and agents, with serve.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	client.addFlags(verb)
-	verb.AddCommand(newOnceList(client), newOnceShow(client), newOnceResolve(client))
+	verb.AddCommand(newOnceList(client), newOnceShow(client), newOnceResolve(client), newOnceServe())
 	return verb
 }
 

@@ -27,6 +27,7 @@ type runFlags struct {
 	rules                         []string
 	reportOnly                    bool
 	logFormat                     string
+	api                           apiFlags
 }
 
 func newRun() *cobra.Command {
@@ -71,6 +72,8 @@ once. SIGHUP reads the configuration again.`,
 	flags.StringVar(&f.store, "store", "", "`URL` of the store instead: redis://host:port, postgres://host/database, journal:///folder, bolt:///folder, or memory: (forgets at the end)")
 	flags.StringVar(&f.config, "config", "", "configuration `file`; flags win over it")
 	flags.StringArrayVar(&f.rules, "rules", nil, "`file` of redirect rules, or a pattern; repeatable: _redirects, .csv, .jsonl or .yaml. They are read again when they change")
+	flags.StringVar(&f.api.addr, "api", "", "where code and agents connect, `host:port`: the service of seeother once serve, on the same store")
+	flags.StringVar(&f.api.tokenFile, "api-token-file", "", "`file` with lines of tenant:token for --api; required beyond loopback")
 	flags.BoolVar(&f.reportOnly, "report-only", false, "change nothing, and log what would have been changed")
 	flags.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "`format` of the log: text or json")
 	_ = verb.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -181,7 +184,7 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 		log: newLogger(lines, file.Log.Format, level, colored(cmd.ErrOrStderr())),
 		out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(),
 		reread: func() (configfile.File, error) { return f.load(cmd) },
-		config: f.config, reads: f.config != "" || len(f.rules) > 0,
+		config: f.config, reads: f.config != "" || len(f.rules) > 0, apiFlags: f.api,
 	}
 	return s.run(cmd.Context())
 }

@@ -162,9 +162,9 @@ var client = &http.Client{
 }
 
 // request METHOD URL [NAME:VALUE...]: prints the status, the Location and the
-// body of one answer.
+// body of one answer. REQUEST_BODY is what is sent.
 func request() {
-	req, err := http.NewRequestWithContext(context.Background(), os.Args[1], os.Args[2], http.NoBody)
+	req, err := http.NewRequestWithContext(context.Background(), os.Args[1], os.Args[2], strings.NewReader(os.Getenv("REQUEST_BODY")))
 	if err == nil {
 		for _, field := range os.Args[3:] {
 			name, value, _ := strings.Cut(field, ":")

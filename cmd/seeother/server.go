@@ -19,6 +19,7 @@ import (
 	"github.com/seeother/seeother/internal/admin"
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/internal/gateway"
+	"github.com/seeother/seeother/store"
 )
 
 // closeTime bounds what is done after the last request.
@@ -39,7 +40,10 @@ type server struct {
 	config   string // the configuration file; empty: none
 	reads    bool   // there is something to read again
 
+	apiFlags apiFlags
+
 	site    *site
+	api     *api // nil: off
 	front   *http.Server
 	admin   *admin.Handler
 	back    *http.Server // of the admin side; both nil: off
@@ -55,7 +59,7 @@ type server struct {
 
 // run serves until a signal, the app or a listener ends it.
 func (s *server) run(ctx context.Context) (err error) {
-	s.failed = make(chan error, 2)
+	s.failed = make(chan error, 3)
 	front, back, err := s.listen(ctx)
 	if err != nil {
 		return err
@@ -76,7 +80,25 @@ func (s *server) run(ctx context.Context) (err error) {
 		return errors.Join(err, closeAll(front, back))
 	}
 	defer func() { err = errors.Join(err, s.closeSite()) }()
+	if err := s.startService(ctx, st); err != nil {
+		return errors.Join(err, closeAll(front, back))
+	}
 	return s.serve(ctx, front, back, token)
+}
+
+// startService serves code and agents beside the gateway, where that is asked for.
+func (s *server) startService(ctx context.Context, st store.Store) error {
+	if s.apiFlags.addr == "" {
+		return nil
+	}
+	cfg := onceConfig(s.file.Once)
+	a, addr, err := startAPI(ctx, s.apiFlags, "api", st, cfg, s.log, s.failed)
+	if err != nil {
+		return err
+	}
+	s.api = a
+	s.log.Info("run-once is served to code and agents", "api", "http://"+addr.String())
+	return nil
 }
 
 func (s *server) listen(ctx context.Context) (front, back net.Listener, err error) {
@@ -364,7 +386,13 @@ func (s *server) obeyWhileStopping(ctx context.Context, hurry context.CancelFunc
 func (s *server) closeSite() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	err := s.site.close(ctx)
+	var err error
+	if s.api != nil {
+		soon, cancel := context.WithTimeout(ctx, apiTime)
+		err = s.api.stop(soon)
+		cancel()
+	}
+	err = errors.Join(err, s.site.close(ctx))
 	if s.back != nil {
 		if late := s.back.Shutdown(ctx); late != nil {
 			err = errors.Join(err, s.back.Close()) // a page or a program that still reads

@@ -63,12 +63,13 @@ var rules = map[string]rule{
 	"internal/rulefiles":   {ours: with(leaves, ".", "rule")},
 	"internal/hits":        {ours: with(leaves, ".", "rule", "store")},
 	"internal/configfile":  {ours: []string{".", "rule"}, others: []string{"github.com/goccy/go-yaml", "github.com/invopop/jsonschema"}},
+	"internal/service":     {ours: with(leaves, ".", "once", "store"), others: []string{"github.com/invopop/jsonschema"}},
 	"internal/admin":       {ours: with(leaves, ".", "once"), others: []string{"github.com/prometheus/client_golang"}},
 	"internal/demo":        {ours: with(leaves, ".")},
 
 	"cmd/seeother": {
 		ours: with(leaves, ".", "once", "rule", "rule/importer", "store", "store/open", "internal/admin", "internal/configfile",
-			"internal/demo", "internal/gateway", "internal/hits", "internal/maintenance", "internal/rollout", "internal/rulefiles"),
+			"internal/demo", "internal/gateway", "internal/hits", "internal/maintenance", "internal/rollout", "internal/rulefiles", "internal/service"),
 		others: []string{"github.com/spf13/cobra", "github.com/lmittmann/tint"},
 	},
 

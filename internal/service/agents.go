@@ -1,0 +1,289 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/store"
+)
+
+// The classes of what is written down about agents and tools.
+const (
+	classAgent = "agent"
+	classTool  = "tool"
+)
+
+// limit is a spend cap of an agent.
+type limit struct {
+	Currency string `json:"currency"`
+	Micros   int64  `json:"limit_micros"`
+	Window   int64  `json:"window_s"` // it begins anew at each multiple of it since 1970; 0: never
+}
+
+// agent is what one may. A tool is named exactly, or by its beginning and a star.
+type agent struct {
+	Name     string   `json:"name,omitempty"`
+	Allow    []string `json:"allow"` // empty: all
+	Deny     []string `json:"deny"`  // wins over allow
+	Caps     []limit  `json:"caps"`
+	Disabled bool     `json:"disabled"` // the kill switch
+}
+
+func (a *agent) validate() error {
+	if len(a.Allow) > MaxList || len(a.Deny) > MaxList || len(a.Caps) > once.MaxSpends {
+		return wrong("a list is too long: want at most %d tools and %d caps", MaxList, once.MaxSpends)
+	}
+	for _, tool := range slices.Concat(a.Allow, a.Deny) {
+		if tool == "" || len(tool) > MaxText {
+			return wrong("tool of %d bytes: want 1 to %d", len(tool), MaxText)
+		}
+	}
+	seen := map[string]bool{}
+	for _, c := range a.Caps {
+		switch {
+		case c.Currency == "" || len(c.Currency) > 16 || seen[c.Currency]:
+			return wrong("caps: currency %.16q: want 1 to 16 bytes, each once", c.Currency)
+		case c.Micros < 0:
+			return wrong("caps: limit_micros %d: want 0 or more", c.Micros)
+		case c.Window < 0 || c.Window > 10*365*24*3600:
+			return wrong("caps: window_s %d: want 0 to ten years", c.Window)
+		}
+		seen[c.Currency] = true
+	}
+	return nil
+}
+
+func (a *agent) allows(tool string) bool {
+	return (len(a.Allow) == 0 || anyMatches(a.Allow, tool)) && !anyMatches(a.Deny, tool)
+}
+
+func anyMatches(patterns []string, tool string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		start, open := strings.CutSuffix(p, "*")
+		return open && strings.HasPrefix(tool, start) || p == tool
+	})
+}
+
+// accountOf is the account of an agent in a currency.
+func accountOf(agent, currency string) string { return "agent " + agent + " " + currency }
+
+// spends counts amounts against the caps. A currency without a cap is counted, and
+// never refused.
+func (a *agent) spends(name string, amounts []money) (out []once.Spend, err error) {
+	seen := map[string]bool{}
+	for _, m := range amounts {
+		if seen[m.Currency] {
+			return nil, wrong("spend: currency %.16q comes twice", m.Currency)
+		}
+		seen[m.Currency] = true
+		s := once.Spend{Account: accountOf(name, m.Currency), Amount: m.Micros, Limit: math.MaxInt64}
+		for _, c := range a.Caps {
+			if c.Currency == m.Currency {
+				s.Limit, s.Window = c.Micros, time.Duration(c.Window)*time.Second
+			}
+		}
+		out = append(out, s)
+	}
+	if len(out) > once.MaxSpends {
+		return nil, wrong("spend: %d currencies: want at most %d", len(out), once.MaxSpends)
+	}
+	return out, nil
+}
+
+func (t *tenant) partition() string { return "service " + t.name }
+
+// load reads what is written down under a name, and gives its version.
+func (t *tenant) load(ctx context.Context, class, name string, into any) (uint64, error) {
+	rec, _, err := t.store.Get(ctx, t.partition(), class, name)
+	if err != nil {
+		return 0, err
+	}
+	return rec.Version, json.Unmarshal(rec.Value, into)
+}
+
+func (t *tenant) agent(ctx context.Context, name string) (a agent, err error) {
+	_, err = t.load(ctx, classAgent, name, &a)
+	return a, err
+}
+
+// nameIn is the name in the path.
+func nameIn(r *http.Request) (string, error) {
+	name := r.PathValue("name")
+	if name == "" || len(name) > 64 {
+		return "", wrong("name of %d bytes: want 1 to 64", len(name))
+	}
+	return name, nil
+}
+
+// write puts a value down under a name, and an audit line in the same step.
+func (t *tenant) write(ctx context.Context, class, name string, value any, line auditLine) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		rec, _, err := t.store.Get(ctx, t.partition(), class, name)
+		op := store.PutIfVersion(class, name, rec.Version, store.Put{Value: body})
+		if errors.Is(err, store.ErrNotFound) {
+			op = store.PutIfAbsent(class, name, store.Put{Value: body})
+		} else if err != nil {
+			return err
+		}
+		_, err = t.store.Apply(ctx, t.partition(), op, line.op())
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return errChanged
+}
+
+func (s *Service) showAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	name, err := nameIn(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := t.agent(r.Context(), name)
+	a.Name = name
+	return a, err
+}
+
+func (s *Service) putAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	name, err := nameIn(r)
+	if err != nil {
+		return nil, err
+	}
+	var a agent
+	if err := read(r, &a); err != nil {
+		return nil, err
+	}
+	if a.Name != "" && a.Name != name {
+		return nil, wrong("name %.64q: the path says %q", a.Name, name)
+	}
+	a.Name = ""
+	if err := a.validate(); err != nil {
+		return nil, err
+	}
+	err = t.write(r.Context(), classAgent, name, a, auditLine{Event: "agent", Status: "changed", Agent: name})
+	a.Name = name
+	return a, err
+}
+
+// switchAgent is the kill switch. An agent that nobody wrote down can be switched
+// off, too.
+func (s *Service) switchAgent(t *tenant, _ http.ResponseWriter, r *http.Request, off bool) (any, error) {
+	name, err := nameIn(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := t.agent(r.Context(), name)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	a.Disabled = off
+	line := auditLine{Event: "agent", Status: "enabled", Agent: name}
+	if off {
+		line.Status = "disabled"
+	}
+	err = t.write(r.Context(), classAgent, name, a, line)
+	a.Name = name
+	return a, err
+}
+
+func (s *Service) deleteAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	return t.remove(r, classAgent, "agent")
+}
+
+func (t *tenant) remove(r *http.Request, class, event string) (any, error) {
+	name, err := nameIn(r)
+	if err != nil {
+		return nil, err
+	}
+	rec, _, err := t.store.Get(r.Context(), t.partition(), class, name)
+	if err != nil {
+		return nil, err
+	}
+	line := auditLine{Event: event, Status: "deleted", Agent: name}
+	_, err = t.store.Apply(r.Context(), t.partition(), store.DeleteIfVersion(class, name, rec.Version), line.op())
+	return settled{OK: true}, err
+}
+
+// spending is what an agent has spent under one cap.
+type spending struct {
+	limit
+
+	Spent int64 `json:"spent_micros"` // and reserved, in this window
+}
+
+func (s *Service) agentSpend(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	name, err := nameIn(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := t.agent(r.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	out := []spending{}
+	for _, c := range a.Caps {
+		spent, err := t.guard.Spent(r.Context(), once.Spend{Account: accountOf(name, c.Currency), Window: time.Duration(c.Window) * time.Second})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, spending{c, spent})
+	}
+	return map[string]any{"agent": name, "caps": out}, nil
+}
+
+// price is what a tool costs, where the service knows.
+type price struct {
+	Name     string `json:"name,omitempty"`
+	Micros   int64  `json:"price_micros"`
+	Currency string `json:"currency"`
+}
+
+func (t *tenant) tool(ctx context.Context, name string) (p price, err error) {
+	if len(name) > MaxText {
+		return p, wrong("tool of %d bytes: want at most %d", len(name), MaxText)
+	}
+	_, err = t.load(ctx, classTool, name, &p)
+	return p, err
+}
+
+func (s *Service) showTool(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	name, err := nameIn(r)
+	if err != nil {
+		return nil, err
+	}
+	p, err := t.tool(r.Context(), name)
+	p.Name = name
+	return p, err
+}
+
+func (s *Service) putTool(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	name, err := nameIn(r)
+	if err != nil {
+		return nil, err
+	}
+	var p price
+	if err := read(r, &p); err != nil {
+		return nil, err
+	}
+	if p.Micros < 0 || p.Currency == "" || len(p.Currency) > 16 || p.Name != "" && p.Name != name {
+		return nil, wrong("want price_micros from 0 on, a currency of 1 to 16 bytes, and no other name than the path's")
+	}
+	p.Name = ""
+	err = t.write(r.Context(), classTool, name, p, auditLine{Event: "tool", Status: "changed", Tool: name})
+	p.Name = name
+	return p, err
+}
+
+func (s *Service) deleteTool(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	return t.remove(r, classTool, "tool")
+}

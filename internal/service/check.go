@@ -1,0 +1,261 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/store"
+)
+
+// money is an amount of a currency, in whole millionths.
+type money struct {
+	Currency string `json:"currency"`
+	Micros   int64  `json:"amount_micros"`
+}
+
+// checkRequest is what /v1/check takes. Durations are in seconds.
+type checkRequest struct {
+	Key      string          `json:"key"`
+	Scope    string          `json:"scope"`
+	Token    string          `json:"token"` // chosen by the caller, so that a lost answer can be asked for again
+	Input    json.RawMessage `json:"input"` // what the key is for; another one under the same key is refused
+	Lease    int64           `json:"lease_s"`
+	TTL      int64           `json:"ttl_s"`      // how long the result is kept
+	Remember int64           `json:"remember_s"` // how long it is known that it was done
+	Wait     int64           `json:"wait_s"`
+	Agent    string          `json:"agent"`
+	Tool     string          `json:"tool"`
+	Spend    []money         `json:"spend"`
+	Metadata json.RawMessage `json:"metadata"` // for the audit log
+	FailOpen bool            `json:"fail_open"`
+}
+
+// lease is a once.Lease as JSON.
+type lease struct {
+	ID         string    `json:"id"`
+	Generation uint64    `json:"generation"`
+	Token      string    `json:"token"`
+	Ends       time.Time `json:"ends_at,omitzero"`
+}
+
+func leaseOf(l once.Lease) *lease { return &lease{l.ID, l.Generation, l.Token, l.Ends.UTC()} }
+
+func (l *lease) once() once.Lease {
+	return once.Lease{ID: l.ID, Generation: l.Generation, Token: l.Token, Ends: l.Ends}
+}
+
+// checkReply is what it answers.
+type checkReply struct {
+	Status string          `json:"status"` // execute, duplicate, in_flight, uncertain, denied
+	Record string          `json:"record,omitempty"`
+	Lease  *lease          `json:"lease,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Kept   bool            `json:"result_kept"`
+	First  *time.Time      `json:"first_seen_at,omitempty"`
+	Ends   *time.Time      `json:"lease_ends_at,omitempty"`
+	Reason string          `json:"reason,omitempty"`
+	Guard  string          `json:"guard,omitempty"` // bypassed: the store was down, and the caller wanted to go on
+}
+
+// maxMetadata bounds what an audit line holds of a caller's, in bytes.
+const maxMetadata = 4 << 10
+
+func (c *checkRequest) task() (once.Task, error) {
+	t := once.Task{
+		Key: c.Key, Scope: c.Scope, Principal: c.Agent, Name: c.Tool, Token: c.Token,
+	}
+	for _, d := range []struct {
+		name string
+		from int64
+		to   *time.Duration
+	}{{"lease_s", c.Lease, &t.Lease}, {"ttl_s", c.TTL, &t.Retention}, {"remember_s", c.Remember, &t.Tombstone}, {"wait_s", c.Wait, &t.Wait}} {
+		if d.from < 0 || d.from > math.MaxInt64/int64(time.Second) {
+			return t, wrong("%s: %d: want seconds from 0 on", d.name, d.from)
+		}
+		*d.to = time.Duration(d.from) * time.Second
+	}
+	if len(c.Metadata) > maxMetadata {
+		return t, wrong("metadata of %d bytes: want at most %d", len(c.Metadata), maxMetadata)
+	}
+	if c.Input != nil {
+		sum, err := hashJSON(c.Input)
+		if err != nil {
+			return t, err
+		}
+		t.Input = sum
+	}
+	return t, t.Validate()
+}
+
+// hashJSON is a hash of a JSON value that does not depend on its spaces, the
+// order of names, or how strings are escaped. Numbers count as they are written.
+func hashJSON(raw json.RawMessage) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return nil, wrong("input: %s", plain(err))
+	}
+	canonical, err := json.Marshal(value) // sorts names
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(canonical)
+	return sum[:], nil
+}
+
+func (s *Service) check(t *tenant, w http.ResponseWriter, r *http.Request) (any, error) {
+	var c checkRequest
+	if err := read(r, &c); err != nil {
+		return nil, err
+	}
+	task, err := c.task()
+	if err != nil {
+		return nil, err
+	}
+	reply, err := s.checkTask(r.Context(), t, &c, task)
+	if err != nil && c.FailOpen && isStore(err) {
+		s.cfg.Log.Warn("the store is down, and the caller goes on unguarded", "tenant", t.name, "key_hash", once.HashKey(c.Key), "error", err)
+		s.mu.Lock()
+		s.bypassed++
+		s.mu.Unlock()
+		w.Header().Set(once.GuardHeader, "bypassed")
+		return checkReply{Status: "execute", Guard: "bypassed", Reason: "the store cannot be asked, and fail_open is set: nothing keeps this from running twice"}, nil
+	}
+	return reply, err
+}
+
+// isStore reports whether an error is the store's, and not an answer.
+func isStore(err error) bool {
+	for _, known := range problems {
+		if errors.Is(err, known.is) {
+			return false
+		}
+	}
+	_, wrong := errors.AsType[*requestError](err)
+	return !wrong
+}
+
+func (s *Service) checkTask(ctx context.Context, t *tenant, c *checkRequest, task once.Task) (checkReply, error) {
+	line := auditLine{Event: "check", KeyHash: once.HashKey(c.Key), Agent: c.Agent, Tool: c.Tool, Metadata: c.Metadata}
+	reason, err := s.permit(ctx, t, c, &task)
+	if err != nil {
+		return checkReply{}, err
+	}
+	if reason != "" {
+		return s.denied(ctx, t, line, reason)
+	}
+	line.Status = once.Execute.String()
+	task.Audit = line.encode()
+	found, err := t.guard.Begin(ctx, task)
+	if errors.Is(err, once.ErrDenied) {
+		return s.denied(ctx, t, line, err.Error())
+	}
+	if err != nil {
+		return checkReply{}, err
+	}
+	reply := replyOf(found)
+	if found.Status != once.Execute {
+		line.Status, line.Record = reply.Status, found.ID
+		if err := t.note(ctx, line); err != nil {
+			return checkReply{}, err
+		}
+	}
+	return reply, nil
+}
+
+func replyOf(f once.Found) checkReply {
+	reply := checkReply{Status: strings.ReplaceAll(f.Status.String(), "-", "_"), Record: f.ID, Reason: f.Reason, Kept: f.Kept}
+	if !f.First.IsZero() {
+		first := f.First.UTC()
+		reply.First = &first
+	}
+	switch f.Status {
+	case once.Execute:
+		reply.Lease = leaseOf(f.Lease)
+	case once.InFlight:
+		ends := f.Ends.UTC()
+		reply.Ends = &ends
+	case once.Duplicate:
+		if f.Kept && json.Valid(f.Result) {
+			reply.Result = f.Result
+		}
+	case once.Uncertain:
+	}
+	return reply
+}
+
+func (s *Service) denied(ctx context.Context, t *tenant, line auditLine, reason string) (checkReply, error) {
+	line.Status, line.Reason = "denied", reason
+	if err := t.note(ctx, line); err != nil {
+		return checkReply{}, err
+	}
+	return checkReply{Status: "denied", Reason: reason}, nil
+}
+
+// permit says why the agent may not, or adds what it costs to the task.
+func (s *Service) permit(ctx context.Context, t *tenant, c *checkRequest, task *once.Task) (reason string, err error) {
+	if c.Agent == "" && (c.Tool != "" || len(c.Spend) > 0) {
+		return "", wrong("tool and spend are of an agent: name it in agent")
+	}
+	if c.Agent == "" {
+		return "", nil
+	}
+	a, err := t.agent(ctx, c.Agent)
+	switch {
+	case errors.Is(err, store.ErrNotFound) && s.cfg.KnownAgents:
+		return fmt.Sprintf("agent %q is not known", c.Agent), nil
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return "", err
+	case a.Disabled:
+		return fmt.Sprintf("agent %q is switched off", c.Agent), nil
+	case !a.allows(c.Tool):
+		return fmt.Sprintf("agent %q may not use tool %q", c.Agent, c.Tool), nil
+	}
+	spend, err := t.priced(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	task.Spend, err = a.spends(c.Agent, spend)
+	return "", err
+}
+
+// priced is what a check costs: by the server's price, where the tool has one.
+func (t *tenant) priced(ctx context.Context, c *checkRequest) ([]money, error) {
+	for _, m := range c.Spend {
+		if m.Micros < 0 {
+			return nil, wrong("spend: amount_micros %d: want 0 or more", m.Micros)
+		}
+		if m.Currency == "" || len(m.Currency) > 16 {
+			return nil, wrong("spend: currency of %d bytes: want 1 to 16", len(m.Currency))
+		}
+	}
+	if c.Tool == "" {
+		return c.Spend, nil
+	}
+	p, err := t.tool(ctx, c.Tool)
+	if errors.Is(err, store.ErrNotFound) {
+		return c.Spend, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := []money{{p.Currency, p.Micros}}
+	for _, m := range c.Spend {
+		if m.Currency == p.Currency {
+			out[0].Micros = max(out[0].Micros, m.Micros) // more may be reported, never less
+		} else {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}

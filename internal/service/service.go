@@ -1,0 +1,187 @@
+// Package service offers run-once to code in any language, and to agents, as a
+// JSON API over HTTP: a key is checked, and whoever is told to execute has a lease,
+// which it extends, completes or releases. Agents may have spend caps, lists of
+// tools, and a switch that stops them; what they ask for is in an audit log.
+//
+// It adds no behaviour of its own to package once, but for what agents may.
+package service
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seeother/seeother/internal/problem"
+	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/store"
+)
+
+// Limits of what a request may hold.
+const (
+	DefaultMaxBody = 2 << 20 // bytes
+	MaxText        = 200     // bytes of a name: of an agent, a tool, a currency
+	MaxList        = 1000    // entries of a list of tools, or caps
+)
+
+// Config is what a Service needs to know. Zero fields have the defaults that
+// stand beside them.
+type Config struct {
+	// Tokens gives the tenant of each bearer token. Each tenant has records of its
+	// own. Without any, everybody is the tenant "service": for loopback only.
+	Tokens map[string]string
+
+	Once    once.Config // Tenant and Observe are set for each tenant
+	MaxBody int64       // DefaultMaxBody: bytes of a request
+
+	// KnownAgents refuses agents that nobody has written down.
+	KnownAgents bool
+
+	Log *slog.Logger // slog.Default()
+}
+
+// Service is the API. It is safe for concurrent use and must be closed.
+type Service struct {
+	cfg     Config
+	store   store.Store
+	mux     *http.ServeMux
+	hashes  map[[sha256.Size]byte]string // tenant by hash of the token
+	tenants map[string]*tenant
+
+	mu       sync.Mutex
+	bypassed uint64 // answers that were given while the store was down; guarded by mu
+}
+
+// tenant is who has records of its own.
+type tenant struct {
+	name  string
+	guard *once.Guard
+	store store.Store
+}
+
+// alone is the tenant where there are no tokens.
+const alone = "service"
+
+// New makes the service on a store, which stays the caller's. An error is of the
+// configuration or the store.
+func New(ctx context.Context, st store.Store, cfg Config) (*Service, error) {
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = DefaultMaxBody
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	s := &Service{cfg: cfg, store: st, hashes: map[[sha256.Size]byte]string{}, tenants: map[string]*tenant{}}
+	names := []string{alone}
+	if len(cfg.Tokens) > 0 {
+		names = nil
+		for token, name := range cfg.Tokens {
+			s.hashes[sha256.Sum256([]byte(token))] = name
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		if s.tenants[name] != nil {
+			continue
+		}
+		own := cfg.Once
+		own.Tenant = "service " + name
+		guard, err := once.New(ctx, st, own)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("tenant %q: %w", name, err), s.Close(ctx))
+		}
+		s.tenants[name] = &tenant{name: name, guard: guard, store: st}
+	}
+	s.route()
+	return s, nil
+}
+
+// Close ends what the service does by itself. Leases that others hold stay.
+func (s *Service) Close(ctx context.Context) error {
+	var errs []error
+	for _, t := range s.tenants {
+		errs = append(errs, t.guard.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// ServeHTTP answers a request.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// handler answers a request of a tenant with a value that becomes JSON, or with an
+// error.
+type handler func(t *tenant, w http.ResponseWriter, r *http.Request) (any, error)
+
+func (s *Service) route() {
+	s.mux = http.NewServeMux()
+	for _, e := range s.endpoints() {
+		s.mux.HandleFunc(e.method+" "+e.path, s.answer(e.do))
+	}
+	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }) // the client is gone, if anything
+	s.mux.HandleFunc("GET /readyz", s.ready)
+	s.mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.openAPI()) })
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, problem.Details{
+			Type: "not-found", Title: "There is nothing here", Status: http.StatusNotFound,
+			Detail: "What there is stands in /v1/openapi.json.",
+		})
+	})
+}
+
+// readyTimeout is how long the store may take to say that it takes writes.
+const readyTimeout = 2 * time.Second
+
+func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := s.store.Ready(ctx); err != nil {
+		s.cfg.Log.Warn("store is not ready", "error", err)
+		s.refuse(w, r, errStore)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n")) // the client is gone, if anything
+}
+
+// answer finds the tenant, and writes what h gives.
+func (s *Service) answer(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		t := s.tenant(r)
+		if t == nil {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="seeother"`)
+			s.refuse(w, r, errToken)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+		value, err := h(t, w, r)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		writeJSON(w, value)
+	}
+}
+
+// tenant is whose token a request has; nil: nobody's.
+func (s *Service) tenant(r *http.Request) *tenant {
+	if len(s.hashes) == 0 {
+		return s.tenants[alone]
+	}
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return nil
+	}
+	hash := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	var found *tenant
+	for known, name := range s.hashes { // all of them: how long it takes tells nothing
+		if subtle.ConstantTimeCompare(known[:], hash[:]) == 1 {
+			found = s.tenants[name]
+		}
+	}
+	return found
+}

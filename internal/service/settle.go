@@ -1,0 +1,135 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/seeother/seeother/once"
+)
+
+// settleRequest is what ends or extends a lease.
+type settleRequest struct {
+	Lease  *lease          `json:"lease"`
+	LeaseS int64           `json:"lease_s"` // of extend: from now on; 0: as before
+	Result json.RawMessage `json:"result"`  // of complete
+	Spent  []money         `json:"spent"`   // of complete: what it really cost; a currency that is missing cost what was reserved
+	Reason string          `json:"reason"`  // of release and doubt
+}
+
+func readSettle(r *http.Request) (*settleRequest, error) {
+	var q settleRequest
+	if err := read(r, &q); err != nil {
+		return nil, err
+	}
+	if q.Lease == nil || q.Lease.ID == "" || q.Lease.Token == "" {
+		return nil, wrong("lease: want that of the check, with id, generation and token")
+	}
+	return &q, nil
+}
+
+type settled struct {
+	OK    bool   `json:"ok"`
+	Lease *lease `json:"lease,omitempty"`
+}
+
+func (s *Service) extend(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	q, err := readSettle(r)
+	if err != nil {
+		return nil, err
+	}
+	if q.LeaseS < 0 || q.LeaseS > int64(365*24*time.Hour/time.Second) {
+		return nil, wrong("lease_s: %d: want seconds from 0 on", q.LeaseS)
+	}
+	sum, err := t.guard.Show(r.Context(), q.Lease.ID)
+	if err != nil {
+		return nil, err
+	}
+	if agent := sum.Route; agent != "" { // the switch stops what runs, too
+		if a, err := t.agent(r.Context(), agent); err == nil && a.Disabled {
+			err := t.note(r.Context(), auditLine{Event: "extend", Status: "denied", Record: q.Lease.ID, Agent: agent})
+			if err == nil {
+				err = errDisabled
+			}
+			return nil, err
+		}
+	}
+	l, err := t.guard.Extend(r.Context(), q.Lease.once(), time.Duration(q.LeaseS)*time.Second)
+	if err != nil {
+		return nil, t.refused(r.Context(), "extend", q, err)
+	}
+	return settled{OK: true, Lease: leaseOf(l)}, nil
+}
+
+// refused notes that a lease came late.
+func (t *tenant) refused(ctx context.Context, event string, q *settleRequest, err error) error {
+	if isStore(err) {
+		return err
+	}
+	if noted := t.note(ctx, auditLine{Event: event, Status: "refused", Record: q.Lease.ID, Generation: q.Lease.Generation}); noted != nil {
+		return noted
+	}
+	return err
+}
+
+func (s *Service) complete(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	q, err := readSettle(r)
+	if err != nil {
+		return nil, err
+	}
+	spent, err := t.spent(r.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	line := auditLine{Event: "complete", Record: q.Lease.ID, Generation: q.Lease.Generation, Spent: q.Spent}
+	err = t.guard.Complete(r.Context(), q.Lease.once(), once.Done{Result: q.Result, Spent: spent, Audit: line.encode()})
+	if err != nil {
+		return nil, t.refused(r.Context(), "complete", q, err)
+	}
+	return settled{OK: true}, nil
+}
+
+// spent is by account what was spent in each currency. The record knows the
+// accounts.
+func (t *tenant) spent(ctx context.Context, q *settleRequest) (map[string]int64, error) {
+	if len(q.Spent) == 0 {
+		return nil, nil
+	}
+	sum, err := t.guard.Show(ctx, q.Lease.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int64{}
+	for _, m := range q.Spent {
+		account := accountOf(sum.Route, m.Currency)
+		if m.Micros < 0 {
+			return nil, wrong("spent: amount_micros %d: want 0 or more", m.Micros)
+		}
+		if _, reserved := sum.Spent[account]; !reserved {
+			return nil, wrong("spent: nothing was reserved in %.16q by the check", m.Currency)
+		}
+		out[account] = m.Micros
+	}
+	return out, nil
+}
+
+func (s *Service) release(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	return t.settle(r, "release", t.guard.Release)
+}
+
+func (s *Service) doubt(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
+	return t.settle(r, "doubt", t.guard.Doubt)
+}
+
+func (t *tenant) settle(r *http.Request, event string, end func(context.Context, once.Lease, string, []byte) error) (any, error) {
+	q, err := readSettle(r)
+	if err != nil {
+		return nil, err
+	}
+	line := auditLine{Event: event, Record: q.Lease.ID, Generation: q.Lease.Generation, Reason: short(q.Reason)}
+	if err := end(r.Context(), q.Lease.once(), q.Reason, line.encode()); err != nil {
+		return nil, t.refused(r.Context(), event, q, err)
+	}
+	return settled{OK: true}, nil
+}
