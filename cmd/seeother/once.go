@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,23 +14,116 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/once"
 )
 
 func newOnce() *cobra.Command {
-	client := &adminClient{}
+	records := &onceRecords{client: &adminClient{}}
+	var run onceRun
 	verb := &cobra.Command{
-		Use:   "once",
-		Short: "Look at submissions, end the doubt about them, and offer run-once to code",
-		Long: `Look at the submissions of a running gateway, and end the doubt about those that
-are uncertain: started, and then nobody said how it went. Or offer the same to
-code and agents, with serve.`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:   "once [--key KEY [flags] -- COMMAND...]",
+		Short: "Run a command once, look at submissions, and end the doubt about them",
+		Long: `With --key, run a command at most once for the key, on all machines that share the
+store: for cron, shell and CI jobs. A duplicate prints what the first run printed
+and ends with its code. A run that was cut off is uncertain: nothing runs again
+until somebody says what became of it.
+
+Without, look at the submissions of a running gateway (or of a store, with --data
+or --store), and end the doubt about those that are uncertain. Or offer run-once
+to code and agents, with serve.
+
+Exit codes with --key: that of the command; 65 when the key was used for another
+command; 75 when somebody else is running it, or it is uncertain; 126 or 127 when the
+command cannot be started; 128 and the number of the signal that killed it.`,
+		Example: `  seeother once --key "report-$(date +%F)" -- ./report.sh
+  seeother once --key deploy-42 --store postgres://seeother@db/seeother -- make deploy
+  seeother once list --state uncertain --data seeother-data
+  seeother once resolve ID --as released --note "not in the ledger"`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if run.key == "" && len(args) == 0 {
+				return cmd.Help()
+			}
+			return run.run(cmd, args, records)
+		},
 	}
-	client.addFlags(verb)
-	verb.AddCommand(newOnceList(client), newOnceShow(client), newOnceResolve(client), newOnceServe())
+	records.addFlags(verb)
+	run.addFlags(verb)
+	verb.AddCommand(newOnceList(records), newOnceShow(records), newOnceResolve(records), newOnceServe())
 	return verb
+}
+
+// onceRecords are the records of a running gateway, or of a store that nobody
+// else has open.
+type onceRecords struct {
+	client      *adminClient
+	data, store string
+}
+
+func (r *onceRecords) addFlags(verb *cobra.Command) {
+	r.client.addFlags(verb)
+	verb.PersistentFlags().StringVar(&r.data, "data", "", "`folder` of an embedded store that no gateway has open, instead of a running gateway")
+	verb.PersistentFlags().StringVar(&r.store, "store", "", "`URL` of a store, instead of a running gateway")
+}
+
+// direct reports whether a store was named.
+func (r *onceRecords) direct() bool { return r.data != "" || r.store != "" }
+
+// with calls do with a guard on the store, which is open for as long.
+func (r *onceRecords) with(ctx context.Context, cfg once.Config, do func(*once.Guard) error) (err error) {
+	if r.data != "" && r.store != "" {
+		return &usageError{errors.New("--data and --store name two stores"), "give one of them"}
+	}
+	st, err := openStore(ctx, configfile.File{Data: r.data, Store: r.store})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	cfg.Tenant = partition
+	g, err := once.New(ctx, st, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.Close(context.WithoutCancel(ctx))) }()
+	return do(g)
+}
+
+func (r *onceRecords) list(ctx context.Context, q once.Query) (page once.Page, err error) {
+	if r.direct() {
+		err = r.with(ctx, once.Config{}, func(g *once.Guard) error {
+			page, err = g.List(ctx, q)
+			return err
+		})
+		return page, err
+	}
+	query := url.Values{"state": {q.State}, "key": {q.Key}, "limit": {strconv.Itoa(q.Limit)}}
+	if q.Cursor != "" {
+		query.Set("cursor", q.Cursor)
+	}
+	return page, r.client.call(ctx, http.MethodGet, "/api/v1/once?"+query.Encode(), nil, &page)
+}
+
+func (r *onceRecords) show(ctx context.Context, id string) (s once.Summary, err error) {
+	if r.direct() {
+		err = r.with(ctx, once.Config{}, func(g *once.Guard) error {
+			s, err = g.Show(ctx, id)
+			return err
+		})
+		return s, err
+	}
+	return s, r.client.call(ctx, http.MethodGet, "/api/v1/once/"+url.PathEscape(id), nil, &s)
+}
+
+func (r *onceRecords) resolve(ctx context.Context, id string, how once.Resolution) (s once.Summary, err error) {
+	if r.direct() {
+		err = r.with(ctx, once.Config{}, func(g *once.Guard) error {
+			s, err = g.Resolve(ctx, id, how)
+			return err
+		})
+		return s, err
+	}
+	return s, r.client.call(ctx, http.MethodPost, "/api/v1/once/"+url.PathEscape(id)+"/resolve", how, &s)
 }
 
 // listing is what "once list" asks for.
@@ -39,7 +133,7 @@ type listing struct {
 	asJSON     bool
 }
 
-func newOnceList(client *adminClient) *cobra.Command {
+func newOnceList(records *onceRecords) *cobra.Command {
 	var l listing
 	verb := &cobra.Command{
 		Use:   "list",
@@ -48,7 +142,7 @@ func newOnceList(client *adminClient) *cobra.Command {
   seeother once list --key 8e03978e-40d5 --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			page, err := l.fetch(cmd.Context(), client)
+			page, err := l.fetch(cmd.Context(), records)
 			if err != nil {
 				return err
 			}
@@ -82,16 +176,16 @@ type recordList struct {
 const maxPage = 1000
 
 // fetch goes through the pages until the limit is reached.
-func (l *listing) fetch(ctx context.Context, client *adminClient) (recordList, error) {
+func (l *listing) fetch(ctx context.Context, records *onceRecords) (recordList, error) {
 	out := recordList{Records: []once.Summary{}}
 	if l.limit < 1 {
 		return out, &usageError{fmt.Errorf("limit %d: want 1 or more", l.limit), "see seeother once list --help"}
 	}
-	query := url.Values{"state": {l.state}, "key": {l.key}}
+	q := once.Query{State: l.state, Key: l.key}
 	for {
-		query.Set("limit", strconv.Itoa(min(l.limit-len(out.Records), maxPage)))
-		var page once.Page
-		if err := client.call(ctx, http.MethodGet, "/api/v1/once?"+query.Encode(), nil, &page); err != nil {
+		q.Limit = min(l.limit-len(out.Records), maxPage)
+		page, err := records.list(ctx, q)
+		if err != nil {
 			return out, err
 		}
 		out.Records = append(out.Records, page.Records...)
@@ -99,7 +193,7 @@ func (l *listing) fetch(ctx context.Context, client *adminClient) (recordList, e
 			out.More = page.Cursor != ""
 			return out, nil
 		}
-		query.Set("cursor", page.Cursor)
+		q.Cursor = page.Cursor
 	}
 }
 
@@ -119,15 +213,15 @@ func (l recordList) print(w io.Writer) error {
 	return table.Flush()
 }
 
-func newOnceShow(client *adminClient) *cobra.Command {
+func newOnceShow(records *onceRecords) *cobra.Command {
 	var asJSON bool
 	verb := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one submission",
 		Args:  exactly(1, "the ID of a submission"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var s once.Summary
-			if err := client.call(cmd.Context(), http.MethodGet, "/api/v1/once/"+url.PathEscape(args[0]), nil, &s); err != nil {
+			s, err := records.show(cmd.Context(), args[0])
+			if err != nil {
 				return err
 			}
 			return printSummary(cmd.OutOrStdout(), s, asJSON)
@@ -137,7 +231,7 @@ func newOnceShow(client *adminClient) *cobra.Command {
 	return verb
 }
 
-func newOnceResolve(client *adminClient) *cobra.Command {
+func newOnceResolve(records *onceRecords) *cobra.Command {
 	var how once.Resolution
 	var asJSON bool
 	verb := &cobra.Command{
@@ -153,9 +247,8 @@ released: it did not happen. The next request with its key runs it.`,
 			if how.As != once.StateCompleted && how.As != once.StateReleased {
 				return &usageError{fmt.Errorf("--as %q: want completed or released", how.As), "see seeother once resolve --help"}
 			}
-			var s once.Summary
-			path := "/api/v1/once/" + url.PathEscape(args[0]) + "/resolve"
-			if err := client.call(cmd.Context(), http.MethodPost, path, how, &s); err != nil {
+			s, err := records.resolve(cmd.Context(), args[0], how)
+			if err != nil {
 				return err
 			}
 			return printSummary(cmd.OutOrStdout(), s, asJSON)
