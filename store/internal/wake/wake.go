@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seeother/seeother/store"
@@ -22,6 +23,7 @@ type Key struct{ Partition, Class, Key string }
 // Hub knows who sleeps on which record. Its zero value is ready to use, and
 // all methods are safe for concurrent use.
 type Hub struct {
+	keys  atomic.Int64 // how many are in bells: most changes wake nobody
 	mu    sync.Mutex
 	bells map[Key]*bell // guarded by mu; only keys that someone sleeps on
 }
@@ -33,12 +35,21 @@ type bell struct {
 
 // Ring wakes everyone who sleeps on k.
 func (h *Hub) Ring(k Key) {
+	if h.keys.Load() == 0 { // who listens from now on looks at the record after that
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if b := h.bells[k]; b != nil {
 		close(b.rung)
-		delete(h.bells, k)
+		h.forget(k)
 	}
+}
+
+// forget takes a bell away. Hold mu.
+func (h *Hub) forget(k Key) {
+	delete(h.bells, k)
+	h.keys.Add(-1)
 }
 
 // Listen returns a channel that is closed by the next Ring of k. Call leave
@@ -53,6 +64,7 @@ func (h *Hub) Listen(k Key) (rung <-chan struct{}, leave func()) {
 			h.bells = make(map[Key]*bell)
 		}
 		h.bells[k] = b
+		h.keys.Add(1)
 	}
 	b.sleepers++
 	return b.rung, func() { h.leave(k, b) }
@@ -62,7 +74,7 @@ func (h *Hub) leave(k Key, b *bell) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if b.sleepers--; b.sleepers == 0 && h.bells[k] == b {
-		delete(h.bells, k)
+		h.forget(k)
 	}
 }
 
