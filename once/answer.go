@@ -56,13 +56,13 @@ func (x *exchange) answer(f finding) {
 		x.refuse("expired", problem.Details{
 			Type: "key-expired", Title: "This key was used before", Status: http.StatusConflict,
 			Detail: fmt.Sprintf("A submission with this %s was answered at %s, and the answer is no longer kept. Use a new key for a new submission.",
-				x.policy.Header, f.entry.Ended.UTC().Format(time.RFC3339)),
+				x.policy.Key.name(), f.entry.Ended.UTC().Format(time.RFC3339)),
 		})
 	default:
 		x.refuse("blocked", problem.Details{
 			Type: "outcome-uncertain", Title: "Nobody knows whether this submission happened", Status: http.StatusConflict,
 			Detail: fmt.Sprintf("A submission with this %s was started at %s, and then: %s. It is not repeated. Find out whether it happened before you send it again under a new key.",
-				x.policy.Header, f.entry.Started.UTC().Format(time.RFC3339), f.entry.Reason),
+				x.policy.Key.name(), f.entry.Started.UTC().Format(time.RFC3339), f.entry.Reason),
 		})
 	}
 }
@@ -119,13 +119,13 @@ func (x *exchange) refuseKey(err error) {
 	if errors.Is(err, errNoKey) {
 		x.refuse("missing", problem.Details{
 			Type: "key-missing", Title: "A key is required", Status: http.StatusBadRequest,
-			Detail: fmt.Sprintf("Send %s with a value that is new for each submission, and the same when you send it again.", x.policy.Header),
+			Detail: fmt.Sprintf("Send %s with a value that is new for each submission, and the same when you send it again.", x.policy.Key.name()),
 		})
 		return
 	}
 	x.refuse("malformed", problem.Details{
 		Type: "key-malformed", Title: "The key is malformed", Status: http.StatusBadRequest,
-		Detail: fmt.Sprintf("%s: %v. Want a string of 1 to %d bytes, such as %s: \"8e03978e-40d5-43e8-bc93-6894a57f9324\".", x.policy.Header, err, MaxKey, x.policy.Header),
+		Detail: fmt.Sprintf("%s: %v. Want a string of 1 to %d bytes, such as %s: \"8e03978e-40d5-43e8-bc93-6894a57f9324\".", x.policy.Key.name(), err, MaxKey, x.policy.Key.name()),
 	})
 }
 
@@ -171,7 +171,7 @@ func (x *exchange) refuseDoubt(own bool) {
 func (x *exchange) mismatch() {
 	x.refuse("mismatch", problem.Details{
 		Type: "key-reused", Title: "This key belongs to another submission", Status: http.StatusUnprocessableEntity,
-		Detail: fmt.Sprintf("The target, the content type or the body differs from what came first with this %s. Use a new key for a new submission.", x.policy.Header),
+		Detail: fmt.Sprintf("The target, the content type or the body differs from what came first with this %s. Use a new key for a new submission.", x.policy.Key.name()),
 	})
 }
 

@@ -24,7 +24,8 @@ type body struct {
 
 // readBody reads up to the buffer. An error means that the client went away or
 // sent too much; nothing has started then.
-func (g *Guard) readBody(r *http.Request, e early) (*body, error) {
+// varies are members of a JSON body that are no part of its fingerprint.
+func (g *Guard) readBody(r *http.Request, e early, varies []string) (*body, error) {
 	b := &body{print: newFingerprint(r, e), rest: r.Body}
 	if r.ContentLength > g.cfg.Buffer {
 		return b, nil
@@ -38,11 +39,13 @@ func (g *Guard) readBody(r *http.Request, e early) (*body, error) {
 		b.close(g)
 		return nil, err
 	}
-	_, _ = b.print.Write(b.head)
-	if whole {
-		b.sum, b.rest, b.whole = b.print.sum(), nil, true
-		b.trim(g)
+	if !whole {
+		_, _ = b.print.Write(b.head)
+		return b, nil
 	}
+	_, _ = b.print.Write(steady(b.head, varies))
+	b.sum, b.rest, b.whole = b.print.sum(), nil, true
+	b.trim(g)
 	return b, nil
 }
 

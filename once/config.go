@@ -33,6 +33,8 @@ type Config struct {
 	MaxActive                int // 20,000: requests that run or wait at one time (503)
 	MaxActivePerPrincipal    int // 2,000: and of one principal, or of one address where there is none (429)
 
+	Keys *Keys // encrypt what is stored; nil: it stands in clear
+
 	Observe seeother.Observer // told of every Decision; may be nil
 }
 

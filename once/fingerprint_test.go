@@ -127,7 +127,7 @@ func TestReadBody(t *testing.T) {
 	read := func(body io.Reader, length int64) (*body, error) {
 		r := httptest.NewRequest(http.MethodPost, "/", body)
 		r.ContentLength = length
-		return g.readBody(r, earlyOf(r))
+		return g.readBody(r, earlyOf(r), nil)
 	}
 	t.Run("a body up to the buffer is whole, and of unknown length holds what it has", func(t *testing.T) {
 		for _, length := range []int64{8, -1} {

@@ -38,8 +38,9 @@ type Guard struct {
 	runs     map[*run]struct{} // starts of this process, for their leases
 	givenUp  map[string]unused // by owner; guarded by mu, as runs and closed are
 	closed   bool
-	skew     atomic.Int64       // the store's clock less this one, in nanoseconds
-	observed chan struct{}      // bounds the look-ups of the report stage
+	skew     atomic.Int64  // the store's clock less this one, in nanoseconds
+	observed chan struct{} // bounds the look-ups of the report stage
+	probes   probes
 	looks    chan struct{}      // bounds how many who waited read the answer at one time
 	sleepers map[sleep]*sleeper // guarded by mu
 }
@@ -61,7 +62,7 @@ func New(ctx context.Context, st store.Store, cfg Config) (*Guard, error) {
 	g := &Guard{
 		store: st, cfg: cfg.withDefaults(),
 		runs: make(map[*run]struct{}), givenUp: make(map[string]unused),
-		observed: make(chan struct{}, 64), looks: make(chan struct{}, 32),
+		observed: make(chan struct{}, 64), looks: make(chan struct{}, 32), probes: probes{places: make(chan struct{}, maxProbes)},
 		sleepers: make(map[sleep]*sleeper),
 	}
 	if st.Exclusive() {
@@ -198,6 +199,7 @@ type start struct {
 	onUncertain OnUncertain
 	spends      []Spend
 	audit       []byte
+	input       []byte // of a task, as it was given
 }
 
 // begin starts the key or says what is there instead. With an error, the start
@@ -285,7 +287,7 @@ type written struct {
 // put writes an entry, and does more in the same step; version 0 means that there
 // must be no record.
 func (g *Guard) put(ctx context.Context, apply Applier, id string, version uint64, state, group string, e entry, more ...store.Op) (written, error) {
-	value, err := e.encode()
+	value, err := g.encode(id, state, e)
 	if err != nil {
 		return written{}, err
 	}
@@ -353,7 +355,7 @@ func (g *Guard) found(err error) (finding, error) {
 }
 
 func (g *Guard) read(rec store.Record, now time.Time) (finding, error) {
-	e, err := decode(rec.Value)
+	e, err := g.decode(&rec)
 	if err != nil {
 		return finding{}, fmt.Errorf("record %s: %w", rec.Key, err)
 	}

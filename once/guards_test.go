@@ -23,8 +23,8 @@ func TestPolicyGuards(t *testing.T) {
 		{"no key where one is required", Policy{Required: true}, "POST", nil, false},
 		{"another method", Policy{}, "PUT", http.Header{"Idempotency-Key": {"k"}}, false},
 		{"a method of the policy", Policy{Methods: []string{"PUT"}}, "PUT", http.Header{"Idempotency-Key": {"k"}}, true},
-		{"another header", Policy{Header: "webhook-id"}, "POST", http.Header{"Idempotency-Key": {"k"}}, false},
-		{"the policy's header", Policy{Header: "webhook-id"}, "POST", http.Header{"Webhook-Id": {"k"}}, true},
+		{"another header", Policy{Key: KeySource{Header: "webhook-id"}}, "POST", http.Header{"Idempotency-Key": {"k"}}, false},
+		{"the policy's header", Policy{Key: KeySource{Header: "webhook-id"}}, "POST", http.Header{"Webhook-Id": {"k"}}, true},
 		{"off", Policy{Stage: seeother.Off}, "POST", http.Header{"Idempotency-Key": {"k"}}, false},
 		{"report", Policy{Stage: seeother.Report}, "POST", http.Header{"Idempotency-Key": {"k"}}, false},
 	} {

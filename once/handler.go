@@ -1,9 +1,9 @@
 package once
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -37,14 +37,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = withoutOurs(r)
-	key, err := clientKey(r.Header, h.policy.Header)
+	key, err := "", error(nil)
+	if h.policy.Key.Pointer == "" {
+		key, err = clientKey(r.Header, h.policy.Key.Header)
+	}
 	if errors.Is(err, errNoKey) && !h.policy.Required {
 		h.next.ServeHTTP(w, r)
 		return
 	}
 	client := h.policy.Client(r)
 	if !h.policy.Stage.Acts(client) {
-		h.report(r, key, err)
+		if h.policy.Key.Pointer == "" { // a body is not read for a report
+			h.report(r, key, err)
+		}
 		h.next.ServeHTTP(w, r)
 		return
 	}
@@ -87,12 +92,15 @@ type exchange struct {
 	tried     bool // begin was called
 	known     bool // a record was seen that forbids another run
 	waited    bool
+	probed    bool
 }
 
 func (x *exchange) serve(key string) {
 	x.principal = x.policy.principal(x.r)
 	x.mayReplay = replayable(x.principal, x.r)
-	x.id = recordKey(x.guard.cfg.Tenant, x.principal, x.r.Method, x.r.Host, x.policy.Scope, key)
+	if key != "" {
+		x.name(key)
+	}
 	if x.group = x.principal.Hash; x.group == "" {
 		x.group = "client " + HashKey(x.client)
 	}
@@ -102,17 +110,40 @@ func (x *exchange) serve(key string) {
 	defer x.guard.load.leave(x.group)
 
 	x.early = earlyOf(x.r)
+	if len(x.policy.Key.Varies) > 0 {
+		x.early.length = -1
+	}
 	var err error
-	if x.body, err = x.guard.readBody(x.r, x.early); err != nil {
+	if x.body, err = x.guard.readBody(x.r, x.early, x.policy.Key.Varies); err != nil {
 		x.refuseBody(err)
 		return
 	}
 	defer func() { x.body.close(x.guard) }()
+	if key == "" {
+		if key, err = x.keyInBody(); err != nil {
+			x.refuseKey(err)
+			return
+		}
+		x.name(key)
+	}
 	x.fresh = entry{
-		Owner: randomOwner(), Early: x.early.sum, Length: x.early.length, Fingerprint: x.body.sum, KeyHash: HashKey(key),
+		Owner: randomOwner(), Early: x.early.sum, Length: x.early.length, Fingerprint: x.guard.print(x.body.sum), KeyHash: HashKey(key),
 		Method: x.r.Method, Host: x.r.Host, Path: x.r.URL.EscapedPath(), Route: x.policy.Route, Principal: x.principal.Kind,
 	}
 	x.resolve()
+}
+
+// name gives the submission the name of its record.
+func (x *exchange) name(key string) {
+	x.id = recordKey(x.guard.cfg.Tenant, x.principal, x.r.Method, x.r.Host, x.policy.Scope, key)
+}
+
+// keyInBody reads the key at the policy's pointer.
+func (x *exchange) keyInBody() (string, error) {
+	if !x.body.whole {
+		return "", fmt.Errorf("%w: it is in the body, and that is larger than %d bytes", errBadKey, x.guard.cfg.Buffer)
+	}
+	return keyAt(x.body.head, x.policy.Key.Pointer)
 }
 
 // enter takes a place among the requests that run or wait.
@@ -153,6 +184,12 @@ func (x *exchange) resolve() {
 		}
 		if !x.same(found) {
 			return
+		}
+		if found.verdict == uncertain && x.policy.Probe != nil && !x.probed && found.record.State == StateUncertain {
+			x.probed = true
+			if x.probe(found) {
+				continue
+			}
 		}
 		if found.verdict != running {
 			x.answer(found)
@@ -232,7 +269,7 @@ func (x *exchange) same(f finding) bool {
 			return false
 		}
 	}
-	if !bytes.Equal(x.body.sum, f.entry.Fingerprint) {
+	if !x.guard.isPrint(f.entry.Fingerprint, x.body.sum) {
 		x.mismatch()
 		return false
 	}

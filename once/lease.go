@@ -136,7 +136,7 @@ func (g *Guard) isDone(ctx context.Context, l Lease, d Done) bool {
 	if err != nil || rec.State != StateCompleted {
 		return false
 	}
-	e, err := decode(rec.Value)
+	e, err := g.decode(&rec)
 	return err == nil && e.Generation == l.Generation && sameText(e.Owner, l.Token) && e.ResolvedBy == "" &&
 		(e.Result == nil || !e.Result.BodyKept || bytes.Equal(e.body, d.Result))
 }

@@ -72,7 +72,7 @@ func (g *Guard) List(ctx context.Context, q Query) (Page, error) {
 	wanted := keyFilter(q.Key)
 	page := Page{Records: []Summary{}, Cursor: found.Cursor}
 	for _, rec := range found.Records {
-		s, err := summarize(rec)
+		s, err := g.summarize(rec)
 		if err != nil {
 			s = Summary{ID: rec.Key, State: rec.State, Reason: err.Error(), Expires: rec.Expires}
 		}
@@ -98,11 +98,11 @@ func (g *Guard) Show(ctx context.Context, id string) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	return summarize(rec)
+	return g.summarize(rec)
 }
 
-func summarize(rec store.Record) (Summary, error) {
-	e, err := decode(rec.Value)
+func (g *Guard) summarize(rec store.Record) (Summary, error) {
+	e, err := g.decode(&rec)
 	if err != nil {
 		return Summary{}, fmt.Errorf("record %s: %w", rec.Key, err)
 	}

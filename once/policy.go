@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/seeother/seeother"
 )
@@ -20,6 +19,8 @@ const (
 	// Retry starts the key again. Only for an app that drops repetitions of
 	// the key by itself.
 	Retry
+	// AskProbe asks Policy.Probe, and blocks where that does not know.
+	AskProbe
 )
 
 // Policy is how a route is guarded. The zero value guards POST and PATCH
@@ -30,11 +31,12 @@ type Policy struct {
 	Route        string   // its name in the configuration, for the log
 	Required     bool     // a request without a key gets 400
 	Methods      []string // POST and PATCH where empty
-	Header       string   // where the key is; Idempotency-Key where empty
-	Scope        string   // a keyspace of its own
-	NotApplied   []int    // statuses with which the app vouches that it did nothing
-	FailOpen     bool     // a store that is down lets requests through, unguarded
+	Key          KeySource
+	Scope        string // a keyspace of its own
+	NotApplied   []int  // statuses with which the app vouches that it did nothing
+	FailOpen     bool   // a store that is down lets requests through, unguarded
 	OnUncertain  OnUncertain
+	Probe        Probe    // of AskProbe
 	Replay       []string // headers of the first answer to repeat, beside the usual ones
 	ServerTiming bool     // tell the browser's tools
 
@@ -57,8 +59,11 @@ func (p Policy) Validate() error {
 			errs = append(errs, fmt.Errorf("method %q: want POST, PATCH, PUT or DELETE", m))
 		}
 	}
-	if strings.ContainsFunc(p.Header, notInName) {
-		errs = append(errs, fmt.Errorf("key header %q: want letters, digits, - and _", p.Header))
+	if err := p.Key.validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if (p.OnUncertain == AskProbe) != (p.Probe != nil) {
+		errs = append(errs, errors.New("probe: wanted with AskProbe, and not without"))
 	}
 	for _, s := range p.NotApplied {
 		if s < 400 || s > 599 {
@@ -73,14 +78,19 @@ func (p Policy) Validate() error {
 // the client.
 func (p Policy) Guards(r *http.Request) bool {
 	p = p.withDefaults()
-	return slices.Contains(p.Methods, r.Method) && len(r.Header.Values(p.Header)) > 0 && p.Stage.Acts(p.Client(r))
+	has := p.Key.Pointer != "" || len(r.Header.Values(p.Key.Header)) > 0
+	return slices.Contains(p.Methods, r.Method) && has && p.Stage.Acts(p.Client(r))
 }
 
 func (p Policy) withDefaults() Policy {
 	if len(p.Methods) == 0 {
 		p.Methods = []string{http.MethodPost, http.MethodPatch}
 	}
-	setDefault(&p.Header, DefaultHeader)
+	if p.Key.Pointer == "" {
+		setDefault(&p.Key.Header, DefaultHeader)
+	} else {
+		p.Required = true
+	}
 	if p.Principal == nil {
 		p.Principal = PrincipalRule{}.Of
 	}

@@ -1,7 +1,6 @@
 package once
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -50,12 +49,12 @@ func (r *run) setFingerprint(ctx context.Context, sum []byte) error {
 	case r.settled:
 		return nil
 	case r.entry.Fingerprint != nil: // of the try before, which this one repeats
-		if !bytes.Equal(r.entry.Fingerprint, sum) {
+		if !r.guard.isPrint(r.entry.Fingerprint, sum) {
 			return errOtherBody
 		}
 		return nil
 	}
-	r.entry.Fingerprint = sum
+	r.entry.Fingerprint = r.guard.print(sum)
 	return r.write(ctx, StateStarted)
 }
 
@@ -78,7 +77,7 @@ func (r *run) complete(ctx context.Context, res result, body []byte, fingerprint
 	return r.settle(ctx, StateCompleted, func(e *entry) {
 		e.Result, e.body = &res, body
 		if e.Fingerprint == nil {
-			e.Fingerprint = fingerprint
+			e.Fingerprint = r.guard.print(fingerprint)
 		}
 	})
 }
@@ -146,7 +145,7 @@ func (r *run) write(ctx context.Context, state string) error {
 		if conflict.Current == nil {
 			return r.fenced(ctx, "the record is gone")
 		}
-		current, err := decode(conflict.Current.Value)
+		current, err := r.guard.decode(conflict.Current)
 		if err != nil {
 			return err
 		}

@@ -185,7 +185,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
 	}
-	err = Policy{Methods: []string{"GET"}, NotApplied: []int{200}, Header: "My Key"}.Validate()
+	err = Policy{Methods: []string{"GET"}, NotApplied: []int{200}, Key: KeySource{Header: "My Key"}}.Validate()
 	for _, want := range []string{`method "GET"`, "not applied 200", `key header "My Key"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)

@@ -1,7 +1,6 @@
 package once
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -201,9 +200,9 @@ func (g *Guard) beginTask(ctx context.Context, t Task, remote bool) (Found, *run
 func (g *Guard) startOf(t Task, remote bool) start {
 	group := taskGroup(t.Principal)
 	return start{
-		id: taskKey(g.cfg.Tenant, t), group: group, onUncertain: t.OnUncertain, spends: t.Spend, audit: t.Audit,
+		id: taskKey(g.cfg.Tenant, t), group: group, onUncertain: t.OnUncertain, spends: t.Spend, audit: t.Audit, input: t.Input,
 		fresh: entry{
-			Owner: cmp.Or(t.Token, randomOwner()), Length: -1, Fingerprint: t.Input, KeyHash: HashKey(t.Key), Path: t.Name, Route: t.Principal, Principal: "task",
+			Owner: cmp.Or(t.Token, randomOwner()), Length: -1, Fingerprint: g.print(t.Input), KeyHash: HashKey(t.Key), Path: t.Name, Route: t.Principal, Principal: "task",
 			Task: true, Remote: remote, Lease: t.Lease, Retention: t.Retention, Tombstone: t.Tombstone,
 		},
 	}
@@ -221,7 +220,7 @@ func (g *Guard) lookTask(ctx context.Context, want start) (finding, error) {
 		if err != nil {
 			return finding{}, err
 		}
-		return found, sameInput(found, want)
+		return found, g.sameInput(found, want)
 	}
 	found, err := g.begin(ctx, want)
 	if err != nil {
@@ -230,7 +229,7 @@ func (g *Guard) lookTask(ctx context.Context, want start) (finding, error) {
 		}
 		return finding{}, err
 	}
-	return found, sameInput(found, want)
+	return found, g.sameInput(found, want)
 }
 
 // lookAt is what a record says, mayStart where there is none.
@@ -252,8 +251,8 @@ func (g *Guard) lookAt(ctx context.Context, id string) (finding, error) {
 }
 
 // sameInput is ErrMismatch where the record is of another input.
-func sameInput(f finding, want start) error {
-	if f.run == nil && f.entry.Fingerprint != nil && want.fresh.Fingerprint != nil && !bytes.Equal(f.entry.Fingerprint, want.fresh.Fingerprint) {
+func (g *Guard) sameInput(f finding, want start) error {
+	if f.run == nil && f.entry.Fingerprint != nil && want.input != nil && !g.isPrint(f.entry.Fingerprint, want.input) {
 		return ErrMismatch
 	}
 	return nil
@@ -268,7 +267,7 @@ func (g *Guard) Look(ctx context.Context, t Task) (Found, error) {
 	want := g.startOf(t, true)
 	found, err := g.lookAt(ctx, want.id)
 	if err == nil && found.verdict != mayStart {
-		err = sameInput(found, want)
+		err = g.sameInput(found, want)
 	}
 	if err != nil {
 		return Found{ID: want.id}, fmt.Errorf("record %s: %w", want.id, err)

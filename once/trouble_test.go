@@ -90,7 +90,7 @@ func plant(t *testing.T, g *Guard, key, body string) (id string) {
 	t.Helper()
 	r := request(key, body, nil)
 	e := earlyOf(r)
-	b, err := g.readBody(r, e)
+	b, err := g.readBody(r, e, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func (g *Guard) returnOne(ctx context.Context, owner, id string) error {
 	if err != nil {
 		return err
 	}
-	e, err := decode(rec.Value)
+	e, err := g.decode(&rec)
 	if err != nil || !finish(rec.State, e, e.Generation, owner) {
 		return nil // not ours
 	}
@@ -110,7 +110,7 @@ func (g *Guard) age(ctx context.Context, f finding) error {
 	} else {
 		e.Result.Cookies = nil
 	}
-	value, err := e.encode()
+	value, err := g.encode(f.record.Key, state, e)
 	if err != nil {
 		return err
 	}

@@ -42,8 +42,11 @@ command cannot be started; 128 and the number of the signal that killed it.`,
   seeother once resolve ID --as released --note "not in the ledger"`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if run.key == "" && len(args) == 0 {
+			switch {
+			case run.key == "" && len(args) == 0:
 				return cmd.Help()
+			case run.key == "" && cmd.ArgsLenAtDash() < 0:
+				return noArgs(cmd, args) // a slip of the pen in a verb below
 			}
 			return run.run(cmd, args, records)
 		},

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/seeother/seeother"
@@ -82,17 +85,30 @@ func seeOther(s configfile.SeeOther, stage seeother.Stage) seeother.Policy {
 
 func oncePolicyOf(o configfile.OncePolicy, stage seeother.Stage, proxies trust.Proxies) *once.Policy {
 	p := &once.Policy{
-		Stage: stage, Required: o.Required, Methods: o.Methods, Header: o.Header, Scope: o.Scope,
+		Stage: stage, Required: o.Required, Methods: o.Methods, Key: keySource(o), Scope: o.Scope,
 		NotApplied: o.NotApplied, FailOpen: o.FailOpen, Replay: o.ReplayHeaders,
 		Principal: once.PrincipalRule{
 			Header: o.Principal.Header, Cookie: o.Principal.Cookie.Name,
 			Trusted: func(r *http.Request) bool { return proxies.Resolve(r).Trusted },
 		}.Of,
 	}
-	if o.OnUncertain == "retry" {
+	switch o.OnUncertain {
+	case "retry":
 		p.OnUncertain = once.Retry
+	case "probe":
+		p.OnUncertain = once.AskProbe
+		p.Probe, _ = once.HTTPProbe(o.Probe) // the configuration was checked; without one the policy is refused
 	}
 	return p
+}
+
+// keySource is where the key of a submission is. The configuration was checked.
+func keySource(o configfile.OncePolicy) once.KeySource {
+	if o.Key == "" {
+		return once.KeySource{Header: o.Header}
+	}
+	k, _ := once.ParseKeySource(o.Key) // see above
+	return k
 }
 
 func proxies(file configfile.File) trust.Proxies { return networks(file.Trust.Proxies) }
@@ -131,12 +147,40 @@ func endless(d configfile.Duration) time.Duration {
 	return time.Duration(d)
 }
 
-func onceConfig(o configfile.Once) once.Config {
+func onceConfig(o configfile.Once) (once.Config, error) {
+	keys, err := encryptionKeys(o.Encryption)
 	return once.Config{
+		Keys: keys,
+
 		Lease: time.Duration(o.Lease), Wait: time.Duration(o.Wait), MaxWait: time.Duration(o.MaxWait),
 		Retention: time.Duration(o.Retention), Tombstone: time.Duration(o.Tombstone), Cookies: time.Duration(o.Cookies),
 		Linger: time.Duration(o.Linger), Buffer: int64(o.Buffer), ResultLimit: int64(o.ResultLimit), Memory: int64(o.Memory),
 		MaxUncertain: o.Caps.Uncertain, MaxUncertainPerPrincipal: o.Caps.UncertainPerPrincipal,
 		MaxActive: o.Caps.Active, MaxActivePerPrincipal: o.Caps.ActivePerPrincipal,
+	}, err
+}
+
+// encryptionKeys are what stored answers are encrypted with; nil: nothing.
+func encryptionKeys(e configfile.Encryption) (*once.Keys, error) {
+	const hint = "make a key with: openssl rand -hex 32"
+	switch {
+	case e.KeyFile != "":
+		f, err := os.Open(e.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("encryption keys: %w", err)
+		}
+		defer func() { _ = f.Close() }() // only read
+		keys, err := once.ParseKeys(f)
+		if err != nil {
+			return nil, &hinted{fmt.Errorf("encryption keys: file %q: %w", e.KeyFile, err), hint}
+		}
+		return keys, nil
+	case e.KeyEnv != "":
+		keys, err := once.ParseKeys(strings.NewReader(os.Getenv(e.KeyEnv)))
+		if err != nil {
+			return nil, &hinted{fmt.Errorf("encryption keys: environment variable %q: %w", e.KeyEnv, err), hint}
+		}
+		return keys, nil
 	}
+	return nil, nil
 }

@@ -91,7 +91,10 @@ func (s *server) startService(ctx context.Context, st store.Store) error {
 	if s.apiFlags.addr == "" {
 		return nil
 	}
-	cfg := onceConfig(s.file.Once)
+	cfg, err := onceConfig(s.file.Once)
+	if err != nil {
+		return err
+	}
 	a, addr, err := startAPI(ctx, s.apiFlags, "api", st, cfg, s.log, s.failed)
 	if err != nil {
 		return err

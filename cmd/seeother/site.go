@@ -46,9 +46,11 @@ func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st st
 		s.events.Observe(ctx, d)
 		observe(ctx, d)
 	}
-	onceCfg := onceConfig(file.Once)
+	onceCfg, err := onceConfig(file.Once)
+	if err != nil {
+		return nil, err
+	}
 	onceCfg.Tenant, onceCfg.Observe = partition, everyone
-	var err error
 	if s.guard, err = once.New(ctx, st, onceCfg); err != nil {
 		return nil, err
 	}

@@ -173,6 +173,17 @@ type Once struct {
 	Memory Size `yaml:"memory"`
 	// Bounds on how many there may be.
 	Caps Caps `yaml:"caps"`
+	// Keys that encrypt stored answers, and key the fingerprints.
+	Encryption Encryption `yaml:"encryption"`
+}
+
+// Encryption says where keys are: 32 bytes each, one in a line, as hex or base64.
+// The first encrypts, and all decrypt.
+type Encryption struct {
+	// A file with the keys.
+	KeyFile string `yaml:"key_file"`
+	// The environment variable that holds them, instead.
+	KeyEnv string `yaml:"key_env"`
 }
 
 // OncePolicy is what a route can have of its own.
@@ -185,14 +196,18 @@ type OncePolicy struct {
 	Methods []string `yaml:"methods" jsonschema:"enum=POST,enum=PATCH,enum=PUT,enum=DELETE"`
 	// The request header that holds the key.
 	Header string `yaml:"header"`
+	// Where the key is instead, for webhooks and clients with keys of their own: `stripe`, `github` or `standard-webhooks`, the name of another header, or a JSON pointer into the body (`/id`). With a pointer each request must have a key.
+	Key string `yaml:"key"`
 	// A keyspace of its own: the same key in another scope is another submission. Changing it makes every key new.
 	Scope string `yaml:"scope"`
 	// Statuses with which the app vouches that it did nothing (401, 422, 429 are usual): the key may be used again.
 	NotApplied []int `yaml:"not_applied" jsonschema:"minimum=400,maximum=599"`
 	// Let requests through, unguarded and marked, while the store is down. Otherwise they get 503.
 	FailOpen bool `yaml:"fail_open"`
-	// What a key gets of which nobody knows whether it ran: `block` answers 409 until somebody resolves it; `retry` sends it to the app again, which must drop repetitions of the key by itself.
-	OnUncertain string `yaml:"on_uncertain" jsonschema:"enum=block,enum=retry"`
+	// What a key gets of which nobody knows whether it ran: `block` answers 409 until somebody resolves it; `retry` sends it to the app again, which must drop repetitions of the key by itself; `probe` asks the URL in `probe`.
+	OnUncertain string `yaml:"on_uncertain" jsonschema:"enum=block,enum=retry,enum=probe"`
+	// An http or https URL that says what became of an uncertain submission; see [once](once.md#probe).
+	Probe string `yaml:"probe"`
 	// On whose behalf a request comes. Nobody gets the answer to somebody else.
 	Principal Principal `yaml:"principal"`
 	// Headers of the first answer to repeat to duplicates, beside the usual ones.

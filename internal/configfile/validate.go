@@ -143,6 +143,9 @@ func (o Once) check(r *report) {
 	} {
 		atLeast(r, "once."+d.key, d.value, d.want)
 	}
+	if o.Encryption.KeyFile != "" && o.Encryption.KeyEnv != "" {
+		r.add("once.encryption", "give one of them", "key_file and key_env name two places")
+	}
 	for _, s := range []struct {
 		key         string
 		value, most Size
@@ -155,6 +158,12 @@ func (o Once) check(r *report) {
 }
 
 func (o OncePolicy) check(r *report, path string) {
+	switch u, err := url.Parse(o.Probe); {
+	case (o.OnUncertain == "probe") != (o.Probe != ""):
+		r.add(path+".probe", `give a URL in "probe", and write "on_uncertain: probe"`, "probe and on_uncertain: probe want each other")
+	case o.Probe != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil):
+		r.add(path+".probe", "for example http://127.0.0.1:5000/once-probe", "want an http or https URL without a user")
+	}
 	if len(o.Methods) == 0 {
 		r.add(path+".methods", `write "stage: off" to guard nothing`, "the list is empty")
 	}
@@ -214,10 +223,16 @@ func checkTarget(r *report, path, target string) {
 
 // isKey reports whether a header holds the key of run-once anywhere.
 func (f File) isKey(name string) bool {
-	if strings.EqualFold(name, f.Once.Header) {
+	if f.Once.isKey(name) {
 		return true
 	}
-	return slices.ContainsFunc(f.Routes, func(r Route) bool { return strings.EqualFold(name, r.Once.Header) })
+	return slices.ContainsFunc(f.Routes, func(r Route) bool { return r.Once.isKey(name) })
+}
+
+// isKey reports whether a header is where the key is. The webhook headers count
+// wherever they stand.
+func (o OncePolicy) isKey(name string) bool {
+	return slices.ContainsFunc([]string{o.Header, o.Key, "X-GitHub-Delivery", "Webhook-Id"}, func(h string) bool { return strings.EqualFold(name, h) })
 }
 
 func (f File) checkRoutes(r *report) {

@@ -46,7 +46,7 @@ func TestRequestThatMayHaveReachedTheAppIsNotRepeated(t *testing.T) {
 		{"guarded, a connection of its own, a body", Route{Once: &once.Policy{}}, "a=1", "POST", "Idempotency-Key", true},
 		{"guarded, a kept connection, no body", Route{Once: &once.Policy{}, Reuse: true}, "", "POST", "Idempotency-Key", true},
 		{"guarded, a kept connection, a body", Route{Once: &once.Policy{}, Reuse: true}, "a=1", "POST", "Idempotency-Key", true},
-		{"guarded by another header, the usual one there too", Route{Once: &once.Policy{Header: "Webhook-Id"}, Reuse: true}, "", "POST", "Webhook-Id", true},
+		{"guarded by another header, the usual one there too", Route{Once: &once.Policy{Key: once.KeySource{Header: "Webhook-Id"}}, Reuse: true}, "", "POST", "Webhook-Id", true},
 		{"guarded route, method that is not guarded", Route{Once: &once.Policy{Methods: []string{"PATCH"}}}, "", "POST", "Idempotency-Key", false},
 		{"route that is not guarded, no body", Route{}, "", "POST", "Idempotency-Key", false},
 		{"route that is not guarded, a body", Route{}, "a=1", "POST", "Idempotency-Key", false},
