@@ -26,7 +26,11 @@ type options struct {
 }
 
 func main() {
+	if os.Getenv(fillEnv) != "" || os.Getenv(openEnv) != "" {
+		fillChild()
+	}
 	var o options
+	fill := flag.Int("fill", 0, "fill a journal with so many records, kill it and open it again, and do nothing else")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.IntVar(&o.callers, "callers", 64, "how many callers work at one time")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "how long one measurement takes")
@@ -35,7 +39,11 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	do := func() error { return run(ctx, o) }
+	if *fill > 0 {
+		do = func() error { return filled(ctx, *fill) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "stores:", err)
 		os.Exit(1)
 	}

@@ -339,7 +339,7 @@ func (s *Store) activate(seg *segment) error {
 	if err := seg.file.sync(); err != nil {
 		return err
 	}
-	if err := s.disk.rename(nextName, segmentName(seg.number)); err != nil {
+	if err := s.disk.rename(preparedName(seg.number), segmentName(seg.number)); err != nil {
 		return err
 	}
 	if err := s.disk.sync(); err != nil {

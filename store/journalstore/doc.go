@@ -13,5 +13,5 @@
 //	lock           held by the process that has the store open
 //	00000001.seg   a segment: a header, and batches of operations (see frame.go)
 //	00000001.keys  what segment 1 says, without values, once it is full (see sidecar.go)
-//	next.tmp       the segment to come, filled with zeros ahead of time
+//	00000002.seg.tmp  the segment to come, filled with zeros ahead of time
 package journalstore

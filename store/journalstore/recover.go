@@ -63,7 +63,7 @@ const restore = "restore the folder from a backup, or move it away and start ane
 // makeFirst makes the first segment of a new store.
 func (s *Store) makeFirst() error {
 	size := min(firstSegmentBytes, s.opts.SegmentBytes)
-	f, err := s.makeNext(size, func(int64, int64) error { return nil })
+	f, err := s.makeNext(1, size, func(int64, int64) error { return nil })
 	if err != nil {
 		return err
 	}

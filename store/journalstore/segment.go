@@ -29,12 +29,15 @@ type segment struct {
 }
 
 const (
-	nextName  = "next.tmp"
 	segSuffix = ".seg"
 	tmpSuffix = ".tmp"
 )
 
 func segmentName(number uint32) string { return fmt.Sprintf("%08d%s", number, segSuffix) }
+
+// preparedName is that of a segment before it is begun. It is its own: one may be
+// made while the one before still waits for its name.
+func preparedName(number uint32) string { return segmentName(number) + tmpSuffix }
 
 // segmentNumber is the number in a name, and false for other files.
 func segmentNumber(name string) (uint32, bool) {
@@ -70,10 +73,10 @@ func (s *Store) prepare() {
 	if s.next.file != nil || s.next.busy || s.next.err != nil || s.over {
 		return
 	}
-	size := min(2*s.current().size, s.opts.SegmentBytes)
+	size, number := min(2*s.current().size, s.opts.SegmentBytes), s.current().number+1
 	s.next = prepared{size: size, busy: true, done: make(chan struct{})}
 	s.background.Go(func() {
-		f, err := s.makeNext(size, s.pace)
+		f, err := s.makeNext(number, size, s.pace)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.next.file, s.next.err, s.next.busy = f, err, false
@@ -89,8 +92,8 @@ var zeros [pieceBytes]byte
 
 // makeNext makes the file, full of zeros and on disk: a commit changes bytes that
 // are there, and nothing else. pace is asked before each piece.
-func (s *Store) makeNext(size int64, pace func(done, size int64) error) (file, error) {
-	f, err := s.disk.create(nextName)
+func (s *Store) makeNext(number uint32, size int64, pace func(done, size int64) error) (file, error) {
+	f, err := s.disk.create(preparedName(number))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +103,7 @@ func (s *Store) makeNext(size int64, pace func(done, size int64) error) (file, e
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), s.disk.remove(nextName))
+		return nil, errors.Join(err, f.Close(), s.disk.remove(preparedName(number)))
 	}
 	return f, nil
 }
