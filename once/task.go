@@ -301,10 +301,10 @@ func (g *Guard) Mark(ctx context.Context, t Task) (Found, error) {
 	defer cancel()
 	for {
 		e.Generation, e.Started, e.Ended = generation+1, time.Now(), time.Now()
-		w, err := g.put(ctx, g.store.Apply, want.id, version, StateCompleted, want.group, e, g.audit(t.Audit)...)
+		_, err := g.put(ctx, g.store.Apply, want.id, version, StateCompleted, want.group, e, g.audit(t.Audit)...)
 		if err == nil {
 			g.counts.add("marked")
-			return Found{Status: Execute, ID: want.id, First: w.now}, nil
+			return Found{Status: Execute, ID: want.id, First: e.Started}, nil
 		}
 		found, err := g.found(err)
 		if err != nil {

@@ -62,6 +62,9 @@ func startAPI(ctx context.Context, f apiFlags, flag string, st store.Store, cfg 
 	if err != nil {
 		return nil, nil, err
 	}
+	if info, err := os.Stat(f.tokenFile); err == nil && info.Mode().Perm()&0o077 != 0 {
+		log.Warn("others may read the token file", "file", f.tokenFile, "mode", info.Mode().Perm().String(), "hint", "chmod 600")
+	}
 	ln, err := listen(ctx, flag, f.addr)
 	if err != nil {
 		return nil, nil, err
@@ -81,7 +84,9 @@ func startAPI(ctx context.Context, f apiFlags, flag string, st store.Store, cfg 
 
 // stop finishes what runs. Leases that callers hold stay.
 func (a *api) stop(ctx context.Context) error {
-	err := a.server.Shutdown(ctx)
+	soon, cancel := context.WithTimeout(ctx, apiTime) // the service needs some of the rest
+	defer cancel()
+	err := a.server.Shutdown(soon)
 	if err != nil {
 		err = a.server.Close() // somebody waits for somebody else
 	}

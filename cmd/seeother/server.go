@@ -391,9 +391,7 @@ func (s *server) closeSite() error {
 	defer cancel()
 	var err error
 	if s.api != nil {
-		soon, cancel := context.WithTimeout(ctx, apiTime)
-		err = s.api.stop(soon)
-		cancel()
+		err = s.api.stop(ctx)
 	}
 	err = errors.Join(err, s.site.close(ctx))
 	if s.back != nil {

@@ -48,8 +48,8 @@ func (a *agent) validate() error {
 	seen := map[string]bool{}
 	for _, c := range a.Caps {
 		switch {
-		case c.Currency == "" || len(c.Currency) > 16 || seen[c.Currency]:
-			return wrong("caps: currency %.16q: want 1 to 16 bytes, each once", c.Currency)
+		case !isCurrency(c.Currency) || seen[c.Currency]:
+			return wrong("caps: currency %.16q: want %s, each once", c.Currency, currencyForm)
 		case c.Micros < 0:
 			return wrong("caps: limit_micros %d: want 0 or more", c.Micros)
 		case c.Window < 0 || c.Window > 10*365*24*3600:
@@ -69,6 +69,14 @@ func anyMatches(patterns []string, tool string) bool {
 		start, open := strings.CutSuffix(p, "*")
 		return open && strings.HasPrefix(tool, start) || p == tool
 	})
+}
+
+const currencyForm = "1 to 16 letters, digits, - and _"
+
+// isCurrency leaves out spaces: an account ends with one and a currency, and no
+// agent may reach the account of another.
+func isCurrency(text string) bool {
+	return text != "" && len(text) <= 16 && !strings.ContainsFunc(text, notInTenant)
 }
 
 // accountOf is the account of an agent in a currency.
@@ -99,42 +107,57 @@ func (a *agent) spends(name string, amounts []money) (out []once.Spend, err erro
 
 func (t *tenant) partition() string { return "service " + t.name }
 
-// load reads what is written down under a name, and gives its version.
-func (t *tenant) load(ctx context.Context, class, name string, into any) (uint64, error) {
+// load reads what is written down under a name.
+func (t *tenant) load(ctx context.Context, class, name string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
 	rec, _, err := t.store.Get(ctx, t.partition(), class, name)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return rec.Version, json.Unmarshal(rec.Value, into)
+	return json.Unmarshal(rec.Value, into)
 }
 
 func (t *tenant) agent(ctx context.Context, name string) (a agent, err error) {
-	_, err = t.load(ctx, classAgent, name, &a)
+	err = t.load(ctx, classAgent, name, &a)
 	return a, err
 }
 
 // nameIn is the name in the path.
 func nameIn(r *http.Request) (string, error) {
 	name := r.PathValue("name")
-	if name == "" || len(name) > 64 {
-		return "", wrong("name of %d bytes: want 1 to 64", len(name))
-	}
-	return name, nil
+	return name, nameable(name)
 }
 
-// write puts a value down under a name, and an audit line in the same step.
-func (t *tenant) write(ctx context.Context, class, name string, value any, line auditLine) error {
-	body, err := json.Marshal(value)
-	if err != nil {
-		return err
+// nameable is an error for a name that cannot stand in a path.
+func nameable(name string) error {
+	if name == "" || len(name) > 64 || name == "." || name == ".." {
+		return wrong("name %.64q of %d bytes: want 1 to 64, and neither . nor ..", name, len(name))
 	}
+	return nil
+}
+
+// write puts down under a name what next makes of what is there, which is nil where
+// nothing is, and an audit line in the same step. next is asked again when somebody
+// else was faster.
+func (t *tenant) write(ctx context.Context, class, name string, line auditLine, next func(old []byte) (any, error)) error {
 	for range 10 {
 		rec, _, err := t.store.Get(ctx, t.partition(), class, name)
-		op := store.PutIfVersion(class, name, rec.Version, store.Put{Value: body})
-		if errors.Is(err, store.ErrNotFound) {
-			op = store.PutIfAbsent(class, name, store.Put{Value: body})
-		} else if err != nil {
+		absent := errors.Is(err, store.ErrNotFound)
+		if err != nil && !absent {
 			return err
+		}
+		value, err := next(rec.Value)
+		if err != nil {
+			return err
+		}
+		body, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		op := store.PutIfVersion(class, name, rec.Version, store.Put{Value: body})
+		if absent {
+			op = store.PutIfAbsent(class, name, store.Put{Value: body})
 		}
 		_, err = t.store.Apply(ctx, t.partition(), op, line.op())
 		if !errors.Is(err, store.ErrConflict) {
@@ -142,6 +165,23 @@ func (t *tenant) write(ctx context.Context, class, name string, value any, line 
 		}
 	}
 	return errChanged
+}
+
+// writeAgent is write for an agent, and gives what was written.
+func (t *tenant) writeAgent(ctx context.Context, name, status string, edit func(*agent)) (a agent, err error) {
+	line := auditLine{Event: classAgent, Status: status, Agent: name}
+	err = t.write(ctx, classAgent, name, line, func(old []byte) (any, error) {
+		a = agent{}
+		if old != nil {
+			if err := json.Unmarshal(old, &a); err != nil {
+				return nil, err
+			}
+		}
+		edit(&a)
+		return a, nil
+	})
+	a.Name = name
+	return a, err
 }
 
 func (s *Service) showAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
@@ -170,9 +210,11 @@ func (s *Service) putAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (a
 	if err := a.validate(); err != nil {
 		return nil, err
 	}
-	err = t.write(r.Context(), classAgent, name, a, auditLine{Event: "agent", Status: "changed", Agent: name})
-	a.Name = name
-	return a, err
+	return t.writeAgent(r.Context(), name, "changed", func(old *agent) {
+		off := old.Disabled || a.Disabled // only enable switches on
+		*old = a
+		old.Disabled = off
+	})
 }
 
 // switchAgent is the kill switch. An agent that nobody wrote down can be switched
@@ -182,25 +224,18 @@ func (s *Service) switchAgent(t *tenant, _ http.ResponseWriter, r *http.Request,
 	if err != nil {
 		return nil, err
 	}
-	a, err := t.agent(r.Context(), name)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, err
-	}
-	a.Disabled = off
-	line := auditLine{Event: "agent", Status: "enabled", Agent: name}
+	status := "enabled"
 	if off {
-		line.Status = "disabled"
+		status = "disabled"
 	}
-	err = t.write(r.Context(), classAgent, name, a, line)
-	a.Name = name
-	return a, err
+	return t.writeAgent(r.Context(), name, status, func(a *agent) { a.Disabled = off })
 }
 
 func (s *Service) deleteAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
-	return t.remove(r, classAgent, "agent")
+	return t.remove(r, classAgent, func(l *auditLine, name string) { l.Agent = name })
 }
 
-func (t *tenant) remove(r *http.Request, class, event string) (any, error) {
+func (t *tenant) remove(r *http.Request, class string, tell func(*auditLine, string)) (any, error) {
 	name, err := nameIn(r)
 	if err != nil {
 		return nil, err
@@ -209,7 +244,8 @@ func (t *tenant) remove(r *http.Request, class, event string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	line := auditLine{Event: event, Status: "deleted", Agent: name}
+	line := auditLine{Event: class, Status: "deleted"}
+	tell(&line, name)
 	_, err = t.store.Apply(r.Context(), t.partition(), store.DeleteIfVersion(class, name, rec.Version), line.op())
 	return settled{OK: true}, err
 }
@@ -249,10 +285,13 @@ type price struct {
 }
 
 func (t *tenant) tool(ctx context.Context, name string) (p price, err error) {
+	if name == "" {
+		return p, store.ErrNotFound
+	}
 	if len(name) > MaxText {
 		return p, wrong("tool of %d bytes: want at most %d", len(name), MaxText)
 	}
-	_, err = t.load(ctx, classTool, name, &p)
+	err = t.load(ctx, classTool, name, &p)
 	return p, err
 }
 
@@ -275,15 +314,15 @@ func (s *Service) putTool(t *tenant, _ http.ResponseWriter, r *http.Request) (an
 	if err := read(r, &p); err != nil {
 		return nil, err
 	}
-	if p.Micros < 0 || p.Currency == "" || len(p.Currency) > 16 || p.Name != "" && p.Name != name {
-		return nil, wrong("want price_micros from 0 on, a currency of 1 to 16 bytes, and no other name than the path's")
+	if p.Micros < 0 || !isCurrency(p.Currency) || p.Name != "" && p.Name != name {
+		return nil, wrong("want price_micros from 0 on, a currency of %s, and no other name than the path's", currencyForm)
 	}
 	p.Name = ""
-	err = t.write(r.Context(), classTool, name, p, auditLine{Event: "tool", Status: "changed", Tool: name})
+	err = t.write(r.Context(), classTool, name, auditLine{Event: classTool, Status: "changed", Tool: name}, func([]byte) (any, error) { return p, nil })
 	p.Name = name
 	return p, err
 }
 
 func (s *Service) deleteTool(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
-	return t.remove(r, classTool, "tool")
+	return t.remove(r, classTool, func(l *auditLine, name string) { l.Tool = name })
 }

@@ -123,15 +123,29 @@ func (s *Service) check(t *tenant, w http.ResponseWriter, r *http.Request) (any,
 		return nil, err
 	}
 	reply, err := s.checkTask(r.Context(), t, &c, task)
-	if err != nil && c.FailOpen && isStore(err) {
+	if err == nil {
+		return reply, t.noteBypassed(r.Context())
+	}
+	if c.FailOpen && isStore(err) && !errors.Is(err, errAudit) { // errAudit: the store did answer, and it was no
 		s.cfg.Log.Warn("the store is down, and the caller goes on unguarded", "tenant", t.name, "key_hash", once.HashKey(c.Key), "error", err)
-		s.mu.Lock()
-		s.bypassed++
-		s.mu.Unlock()
+		t.bypassed.Add(1)
 		w.Header().Set(once.GuardHeader, "bypassed")
 		return checkReply{Status: "execute", Guard: "bypassed", Reason: "the store cannot be asked, and fail_open is set: nothing keeps this from running twice"}, nil
 	}
 	return reply, err
+}
+
+// noteBypassed says in the audit log, once the store is back, how many checks went
+// on unguarded. A process that ends before that says it in its own log only.
+func (t *tenant) noteBypassed(ctx context.Context) error {
+	n := t.bypassed.Swap(0)
+	if n == 0 {
+		return nil
+	}
+	if err := t.note(ctx, auditLine{Event: "check", Status: "bypassed", Count: n}); err != nil {
+		t.bypassed.Add(n) // with the next check
+	}
+	return nil
 }
 
 // isStore reports whether an error is the store's, and not an answer.
@@ -154,7 +168,7 @@ func (s *Service) checkTask(ctx context.Context, t *tenant, c *checkRequest, tas
 	if reason != "" {
 		return s.denied(ctx, t, line, reason)
 	}
-	line.Status = once.Execute.String()
+	line.Status, line.Reserved = once.Execute.String(), c.Spend
 	task.Audit = line.encode()
 	found, err := t.guard.Begin(ctx, task)
 	if errors.Is(err, once.ErrDenied) {
@@ -165,7 +179,7 @@ func (s *Service) checkTask(ctx context.Context, t *tenant, c *checkRequest, tas
 	}
 	reply := replyOf(found)
 	if found.Status != once.Execute {
-		line.Status, line.Record = reply.Status, found.ID
+		line.Status, line.Record, line.Reserved = reply.Status, found.ID, nil
 		if err := t.note(ctx, line); err != nil {
 			return checkReply{}, err
 		}
@@ -195,7 +209,7 @@ func replyOf(f once.Found) checkReply {
 }
 
 func (s *Service) denied(ctx context.Context, t *tenant, line auditLine, reason string) (checkReply, error) {
-	line.Status, line.Reason = "denied", reason
+	line.Status, line.Reason, line.Reserved = "denied", reason, nil
 	if err := t.note(ctx, line); err != nil {
 		return checkReply{}, err
 	}
@@ -210,6 +224,9 @@ func (s *Service) permit(ctx context.Context, t *tenant, c *checkRequest, task *
 	if c.Agent == "" {
 		return "", nil
 	}
+	if err := nameable(c.Agent); err != nil { // or else nobody could switch it off
+		return "", err
+	}
 	a, err := t.agent(ctx, c.Agent)
 	switch {
 	case errors.Is(err, store.ErrNotFound) && s.cfg.KnownAgents:
@@ -221,11 +238,10 @@ func (s *Service) permit(ctx context.Context, t *tenant, c *checkRequest, task *
 	case !a.allows(c.Tool):
 		return fmt.Sprintf("agent %q may not use tool %q", c.Agent, c.Tool), nil
 	}
-	spend, err := t.priced(ctx, c)
-	if err != nil {
+	if c.Spend, err = t.priced(ctx, c); err != nil {
 		return "", err
 	}
-	task.Spend, err = a.spends(c.Agent, spend)
+	task.Spend, err = a.spends(c.Agent, c.Spend)
 	return "", err
 }
 
@@ -235,12 +251,9 @@ func (t *tenant) priced(ctx context.Context, c *checkRequest) ([]money, error) {
 		if m.Micros < 0 {
 			return nil, wrong("spend: amount_micros %d: want 0 or more", m.Micros)
 		}
-		if m.Currency == "" || len(m.Currency) > 16 {
-			return nil, wrong("spend: currency of %d bytes: want 1 to 16", len(m.Currency))
+		if !isCurrency(m.Currency) {
+			return nil, wrong("spend: currency %.16q: want %s", m.Currency, currencyForm)
 		}
-	}
-	if c.Tool == "" {
-		return c.Spend, nil
 	}
 	p, err := t.tool(ctx, c.Tool)
 	if errors.Is(err, store.ErrNotFound) {

@@ -16,6 +16,7 @@ var (
 	errStore    = errors.New("the store cannot be asked")
 	errDisabled = errors.New("the agent is switched off")
 	errChanged  = errors.New("somebody else changed it at the same time")
+	errAudit    = errors.New("the audit log cannot be written")
 )
 
 // problems is what each error is to a client. The first that fits counts.

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // requestError is a request that is wrong in itself.
@@ -53,11 +56,18 @@ func plain(err error) string {
 // maxDepth bounds how deep JSON may be.
 const maxDepth = 64
 
-// onlyOnce refuses what is not one JSON value, and objects with a name twice.
+// onlyOnce refuses what is not one JSON object, objects with a name twice, and text
+// that would be replaced, which would make two keys one.
 func onlyOnce(body []byte) error {
+	if !utf8.Valid(body) || halfPair(body) {
+		return wrong("want UTF-8 text, and each \\u surrogate with its other half")
+	}
+	if text := bytes.TrimLeft(body, " \t\r\n"); len(text) > 0 && text[0] != '{' {
+		return wrong("want a JSON object")
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	if err := walk(d, 0); err != nil {
+	if err := walk(d, 0, false); err != nil {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // Token gives io.EOF itself
@@ -66,7 +76,24 @@ func onlyOnce(body []byte) error {
 	return nil
 }
 
-func walk(d *json.Decoder, depth int) error {
+// theirs are the members whose inside is the caller's own.
+var theirs = map[string]bool{"input": true, "metadata": true, "result": true}
+
+// ours reports whether a name can be one of this API's. The decoder would also take
+// KEY for key, and the one for the other.
+func ours(name string) bool {
+	return !strings.ContainsFunc(name, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' })
+}
+
+// escapes finds pairs of surrogates first, then single ones, then every other escape.
+var escapes = regexp.MustCompile(`\\u[dD][89abAB][[:xdigit:]]{2}\\u[dD][c-fC-F][[:xdigit:]]{2}|\\u[dD][89a-fA-F][[:xdigit:]]{2}|\\.`)
+
+// halfPair reports an escaped surrogate without its other half.
+func halfPair(body []byte) bool {
+	return slices.ContainsFunc(escapes.FindAll(body, -1), func(e []byte) bool { return len(e) == len(`\ud800`) })
+}
+
+func walk(d *json.Decoder, depth int, free bool) error {
 	t, err := d.Token()
 	if err != nil {
 		return wrong("%s", plain(err))
@@ -80,6 +107,7 @@ func walk(d *json.Decoder, depth int) error {
 	}
 	seen := map[string]bool{}
 	for d.More() {
+		inside := free
 		if open == '{' {
 			name, err := d.Token()
 			if err != nil {
@@ -89,9 +117,12 @@ func walk(d *json.Decoder, depth int) error {
 			if seen[text] {
 				return wrong("%.64q comes twice", text)
 			}
-			seen[text] = true
+			if !free && !ours(text) {
+				return wrong("unknown field %.64q", text)
+			}
+			seen[text], inside = true, free || theirs[text]
 		}
-		if err := walk(d, depth+1); err != nil {
+		if err := walk(d, depth+1, inside); err != nil {
 			return err
 		}
 	}

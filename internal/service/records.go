@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -102,6 +103,8 @@ type auditLine struct {
 	Agent      string          `json:"agent,omitempty"`
 	Tool       string          `json:"tool,omitempty"`
 	Reason     string          `json:"reason,omitempty"`
+	Count      uint64          `json:"count,omitempty"` // of checks that were bypassed
+	Reserved   []money         `json:"reserved,omitempty"`
 	Spent      []money         `json:"spent,omitempty"`
 	Metadata   json.RawMessage `json:"metadata,omitempty"`
 }
@@ -121,10 +124,18 @@ func (l auditLine) op() store.Op {
 	return store.Append(once.ClassAudit, once.AuditLog, store.Put{Value: l.encode()})
 }
 
-// note appends a line by itself.
+// storeTime bounds how long the store is waited for, so that one that hangs is one
+// that is down.
+const storeTime = 10 * time.Second
+
+// note appends a line by itself. An error is errAudit.
 func (t *tenant) note(ctx context.Context, l auditLine) error {
-	_, err := t.store.Apply(context.WithoutCancel(ctx), t.partition(), l.op())
-	return err
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	if _, err := t.store.Apply(ctx, t.partition(), l.op()); err != nil {
+		return fmt.Errorf("%w: %w", errAudit, err)
+	}
+	return nil
 }
 
 func (s *Service) auditLog(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {

@@ -15,7 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seeother/seeother/internal/problem"
@@ -53,9 +53,6 @@ type Service struct {
 	mux     *http.ServeMux
 	hashes  map[[sha256.Size]byte]string // tenant by hash of the token
 	tenants map[string]*tenant
-
-	mu       sync.Mutex
-	bypassed uint64 // answers that were given while the store was down; guarded by mu
 }
 
 // tenant is who has records of its own.
@@ -63,6 +60,8 @@ type tenant struct {
 	name  string
 	guard *once.Guard
 	store store.Store
+
+	bypassed atomic.Uint64 // checks that went on while the store was down, and are not in the audit log yet
 }
 
 // alone is the tenant where there are no tokens.
@@ -172,8 +171,8 @@ func (s *Service) tenant(r *http.Request) *tenant {
 	if len(s.hashes) == 0 {
 		return s.tenants[alone]
 	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
 		return nil
 	}
 	hash := sha256.Sum256([]byte(strings.TrimSpace(token)))

@@ -3,10 +3,12 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/store"
 )
 
 // settleRequest is what ends or extends a lease.
@@ -42,24 +44,37 @@ func (s *Service) extend(t *tenant, _ http.ResponseWriter, r *http.Request) (any
 	if q.LeaseS < 0 || q.LeaseS > int64(365*24*time.Hour/time.Second) {
 		return nil, wrong("lease_s: %d: want seconds from 0 on", q.LeaseS)
 	}
-	sum, err := t.guard.Show(r.Context(), q.Lease.ID)
-	if err != nil {
+	if err := t.mayExtend(r.Context(), q.Lease.ID); err != nil {
 		return nil, err
-	}
-	if agent := sum.Route; agent != "" { // the switch stops what runs, too
-		if a, err := t.agent(r.Context(), agent); err == nil && a.Disabled {
-			err := t.note(r.Context(), auditLine{Event: "extend", Status: "denied", Record: q.Lease.ID, Agent: agent})
-			if err == nil {
-				err = errDisabled
-			}
-			return nil, err
-		}
 	}
 	l, err := t.guard.Extend(r.Context(), q.Lease.once(), time.Duration(q.LeaseS)*time.Second)
 	if err != nil {
 		return nil, t.refused(r.Context(), "extend", q, err)
 	}
 	return settled{OK: true, Lease: leaseOf(l)}, nil
+}
+
+// mayExtend is errDisabled where the agent of a record is switched off: the switch
+// stops what runs, too. A record that is not there is the lease's trouble.
+func (t *tenant) mayExtend(ctx context.Context, id string) error {
+	sum, err := t.guard.Show(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && sum.Route == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a, err := t.agent(ctx, sum.Route)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if !a.Disabled {
+		return nil
+	}
+	if err := t.note(ctx, auditLine{Event: "extend", Status: "denied", Record: id, Agent: sum.Route}); err != nil {
+		return err
+	}
+	return errDisabled
 }
 
 // refused notes that a lease came late.
@@ -90,6 +105,10 @@ func (s *Service) complete(t *tenant, _ http.ResponseWriter, r *http.Request) (a
 	return settled{OK: true}, nil
 }
 
+// maxSpent is the most that a settlement may say, in millionths: sums of such
+// amounts do not overflow.
+const maxSpent = 1_000_000_000_000_000
+
 // spent is by account what was spent in each currency. The record knows the
 // accounts.
 func (t *tenant) spent(ctx context.Context, q *settleRequest) (map[string]int64, error) {
@@ -97,19 +116,32 @@ func (t *tenant) spent(ctx context.Context, q *settleRequest) (map[string]int64,
 		return nil, nil
 	}
 	sum, err := t.guard.Show(ctx, q.Lease.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil // the lease's trouble
+	}
 	if err != nil {
 		return nil, err
 	}
+	p, err := t.tool(ctx, sum.Path)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
 	out := map[string]int64{}
-	for _, m := range q.Spent {
+	for i, m := range q.Spent {
 		account := accountOf(sum.Route, m.Currency)
-		if m.Micros < 0 {
-			return nil, wrong("spent: amount_micros %d: want 0 or more", m.Micros)
-		}
-		if _, reserved := sum.Spent[account]; !reserved {
+		reserved, known := sum.Spent[account]
+		_, twice := out[account]
+		switch {
+		case m.Micros < 0 || m.Micros > maxSpent:
+			return nil, wrong("spent: amount_micros %d: want 0 to %d", m.Micros, int64(maxSpent))
+		case !known:
 			return nil, wrong("spent: nothing was reserved in %.16q by the check", m.Currency)
+		case twice:
+			return nil, wrong("spent: currency %.16q comes twice", m.Currency)
+		case m.Currency == p.Currency: // the price counts here, too
+			q.Spent[i].Micros = max(m.Micros, min(p.Micros, reserved))
 		}
-		out[account] = m.Micros
+		out[account] = q.Spent[i].Micros
 	}
 	return out, nil
 }

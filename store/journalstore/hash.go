@@ -93,6 +93,21 @@ func (s *shard) insert(h uint64, id uint32) {
 	s.slots[i] = slotOf(h, id)
 }
 
+// expect makes room for so many records, while there are none: to grow later
+// means to look at all keys again.
+func (x *index) expect(n int) {
+	slots := firstSlots
+	for slots*shardCount*2 < n*3 {
+		slots *= 2
+	}
+	if slots == firstSlots {
+		return
+	}
+	for i := range x.shards {
+		x.shards[i].slots, x.shards[i].bytes = makeSlots(slots)
+	}
+}
+
 func (x *index) growShard(s *shard) {
 	old := *s
 	s.slots, s.bytes = makeSlots(max(firstSlots, 2*len(old.slots)))
@@ -108,7 +123,7 @@ func (x *index) growShard(s *shard) {
 // hashOf is the hash of an entry that is in the table.
 func (x *index) hashOf(id uint32) uint64 {
 	e := x.entries.at(id)
-	return x.hash(x.sets[e.set-1].class, x.keys.get(e.key))
+	return x.hash(x.sets[e.set-1].class, text(x.keys.raw(e.key)))
 }
 
 // shardRemove empties the slot of an entry, and closes the gap: whatever follows

@@ -1,6 +1,7 @@
 package journalstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strings"
 )
@@ -101,6 +102,18 @@ func (k *keys) get(ref uint32) string { return string(k.raw(ref)) }
 func (k *keys) is(ref uint32, key string) bool { return string(k.raw(ref)) == key }
 
 func (k *keys) compare(ref uint32, key string) int { return strings.Compare(text(k.raw(ref)), key) }
+
+// compareTwo orders two keys. Packed ones sort as they are, where they have the
+// same length: so do all names of submissions.
+func (k *keys) compareTwo(a, b uint32) int {
+	x, y := k.bytes(a), k.bytes(b)
+	head := binary.LittleEndian.Uint16(x)
+	if head&isPacked != 0 && head == binary.LittleEndian.Uint16(y) {
+		n := packedSize(int(head &^ isPacked))
+		return bytes.Compare(x[keyHeader:keyHeader+n], y[keyHeader:keyHeader+n])
+	}
+	return k.compare(a, k.get(b))
+}
 
 // The alphabet of packed keys, in the order of its bytes: 2 to 7, a to z.
 func packable(key string) bool {

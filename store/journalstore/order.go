@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"sort"
-	"strings"
 	"unsafe"
 )
 
@@ -159,7 +158,7 @@ func (o *order) build(x *index, items []item) {
 		if a.prefix != b.prefix {
 			return cmp.Compare(a.prefix, b.prefix)
 		}
-		return strings.Compare(x.keyOf(a.id), x.keyOf(b.id))
+		return x.keys.compareTwo(x.entries.at(a.id).key, x.entries.at(b.id).key)
 	})
 	const fill = pageItems * 3 / 4 // so that what comes next finds room
 	for part := range slices.Chunk(items, fill) {

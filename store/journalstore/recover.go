@@ -17,6 +17,7 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
+	s.index.expect(s.estimate(numbers))
 	for i, number := range numbers {
 		if err := s.openSegment(number, i == len(numbers)-1); err != nil {
 			return err
@@ -102,8 +103,8 @@ func (s *Store) openSegment(number uint32, last bool) error {
 		return s.scan(seg, true)
 	}
 	seg.sealed = true
-	if s.readSidecar(seg) {
-		return nil
+	if done, err := s.readSidecar(seg); done || err != nil {
+		return err
 	}
 	return s.scan(seg, false)
 }
@@ -209,7 +210,7 @@ func (s *Store) settleIndex() {
 		case e.expires != 0 && e.expires <= now:
 			s.died(x.remove(id, false))
 		default:
-			items[e.set-1] = append(items[e.set-1], item{prefixOf(x.keyOf(id)), id})
+			items[e.set-1] = append(items[e.set-1], item{prefixOf(text(x.keys.raw(e.key))), id})
 		}
 	}
 	for i := range x.sets {

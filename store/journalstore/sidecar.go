@@ -145,7 +145,15 @@ func nextListed(b []byte) (l listed, n int, err error) {
 	if c <= 0 || offset >= 1<<offsetBits || size >= 1<<32 {
 		return listed{}, 0, errSidecar
 	}
-	o, m, err := nextOp(b[a+c:])
+	head := b[a+c:]
+	if len(head) < opHeader {
+		return listed{}, 0, errSidecar
+	}
+	m := 8 + int(binary.LittleEndian.Uint32(head[4:])) // its own checksum is within that of the sidecar
+	if m < opHeader || m > len(head) {
+		return listed{}, 0, errSidecar
+	}
+	o, err := parseOp(head[8], head[opHeader:m])
 	if err != nil || o.kind == opProbe {
 		return listed{}, 0, errors.Join(errSidecar, err)
 	}
@@ -170,25 +178,43 @@ func eachListed(entries []byte, end int64, do func(*listed)) error {
 }
 
 // readSidecar reads a segment by its sidecar, and is false when that cannot be.
-func (s *Store) readSidecar(seg *segment) bool {
+func (s *Store) readSidecar(seg *segment) (bool, error) {
 	b, err := readAll(s.disk, sidecarName(seg.number))
 	if err != nil {
-		return false
+		return false, nil //nolint:nilerr // then the segment is read
 	}
 	h, entries, err := parseSidecar(b)
 	if err != nil || h.number != seg.number || h.salt != seg.salt || h.end > seg.size || h.last+1 < seg.first {
-		return false
+		return false, nil //nolint:nilerr // likewise
 	}
-	if eachListed(entries, h.end, func(*listed) {}) != nil { // the checksum is right: a fault of who wrote it
-		return false
-	}
-	_ = eachListed(entries, h.end, func(l *listed) { // was looked at
+	err = eachListed(entries, h.end, func(l *listed) {
 		s.version = max(s.version, l.record.Version)
 		s.note(seg, &l.record, placeOf(seg.number, l.offset), l.size, l.kind == opDelete, false)
 	})
+	if err != nil { // the checksum is right: a fault of who wrote it
+		return false, fmt.Errorf("file %q: %w: %w: remove it, and the segment is read instead", sidecarName(seg.number), ErrDamaged, err)
+	}
 	s.seq, seg.end, seg.listed = h.last, h.end, true
-	return true
+	return true, nil
 }
+
+// estimate is about how many records the segments hold.
+func (s *Store) estimate(numbers []uint32) (n int) {
+	for _, number := range numbers {
+		f, err := s.disk.open(sidecarName(number))
+		if err != nil {
+			continue
+		}
+		if size, err := f.size(); err == nil {
+			n += int(size / listedBytes)
+		}
+		_ = f.Close() // it was only asked
+	}
+	return n
+}
+
+// listedBytes is about what an entry of a sidecar takes.
+const listedBytes = 160
 
 func readAll(d disk, name string) ([]byte, error) {
 	f, err := d.open(name)

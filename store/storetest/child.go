@@ -89,6 +89,8 @@ type process struct {
 	in  io.WriteCloser
 	enc *gob.Encoder
 
+	heard chan struct{} // closed when all that it ever said was heard
+
 	mu      sync.Mutex
 	next    uint64
 	waiting map[uint64]chan reply
@@ -101,7 +103,7 @@ func startProcess(ctx context.Context, dir string) (*process, error) {
 		return nil, err
 	}
 	cmd.Stderr = os.Stderr
-	p := &process{cmd: cmd, waiting: map[uint64]chan reply{}}
+	p := &process{cmd: cmd, heard: make(chan struct{}), waiting: map[uint64]chan reply{}}
 	if p.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -124,6 +126,7 @@ func startProcess(ctx context.Context, dir string) (*process, error) {
 
 // hear hands answers out until the process is dead.
 func (p *process) hear(dec *gob.Decoder) {
+	defer close(p.heard)
 	for {
 		var r reply
 		err := dec.Decode(&r)
@@ -145,10 +148,12 @@ func (p *process) hear(dec *gob.Decoder) {
 	}
 }
 
-// kill ends it as kill -9 does.
+// kill ends it as kill -9 does. What it acknowledged just before is heard first,
+// since Wait closes the pipe: a store that acknowledges too early lies then.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may be dead
-	_ = p.cmd.Wait()         // it was killed
+	<-p.heard
+	_ = p.cmd.Wait() // it was killed
 }
 
 func (p *process) ask(ctx context.Context, q question) (reply, error) {
@@ -209,60 +214,81 @@ func (r *reply) err() error {
 	return nil
 }
 
+// mortal is a store in one process after another, all on one folder.
+type mortal struct {
+	dir   string
+	kills int
+
+	mu    sync.Mutex
+	now   *process
+	alive chan struct{} // closed while clients may ask now
+}
+
+// start starts the first process, or the next. Where it cannot, clients ask the
+// dead one, and so come to an end.
+func (m *mortal) start(ctx context.Context) error {
+	p, err := startProcess(ctx, m.dir)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil {
+		m.now = p
+	}
+	close(m.alive)
+	return err
+}
+
+// target waits for the next process while there is none.
+func (m *mortal) target() Target {
+	m.mu.Lock()
+	alive := m.alive
+	m.mu.Unlock()
+	<-alive
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now
+}
+
+// disturb kills and starts until ctx is done. processes outlive ctx.
+func (m *mortal) disturb(ctx, processes context.Context, rng *rand.Rand) error {
+	for {
+		wait := time.Millisecond // the first kill comes at once: a short history may see no other
+		if m.kills > 0 {
+			wait = time.Duration(1+rng.IntN(120)) * time.Millisecond
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		m.mu.Lock()
+		old := m.now
+		m.alive = make(chan struct{})
+		m.mu.Unlock()
+		old.kill()
+		m.kills++
+		if err := m.start(processes); err != nil {
+			return err
+		}
+	}
+}
+
 // RunLinearKilled is RunLinear for an embedded store, in a process that is killed
 // at moments that chance picks, and started again on the same folder. The
 // TestMain of the store must call Main.
 func RunLinearKilled(t *testing.T, l Linear) {
-	dir := t.TempDir()
-	var mu sync.Mutex
-	alive := make(chan struct{})
-	var now *process
-	open := func() {
-		p, err := startProcess(t.Context(), dir)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		mu.Lock()
-		now = p
-		mu.Unlock()
-		close(alive)
+	m := &mortal{dir: t.TempDir(), alive: make(chan struct{})}
+	if err := m.start(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	open()
-	if t.Failed() {
-		return
-	}
-	kills := 0
+	defer func() { m.now.kill() }()
 	l.Disturb = func(ctx context.Context, rng *rand.Rand) {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(time.Duration(1+rng.IntN(120)) * time.Millisecond):
-			}
-			mu.Lock()
-			old := now
-			alive = make(chan struct{})
-			mu.Unlock()
-			old.kill()
-			kills++
-			if open(); t.Failed() {
-				return
-			}
+		if err := m.disturb(ctx, t.Context(), rng); err != nil {
+			t.Errorf("after %d kills: %v", m.kills, err)
 		}
 	}
-	RunLinear(t, l, func() Target {
-		mu.Lock()
-		a := alive
-		mu.Unlock()
-		<-a
-		mu.Lock()
-		defer mu.Unlock()
-		return now
-	})
-	now.kill()
-	t.Logf("%d kills", kills)
-	if kills == 0 {
+	RunLinear(t, l, m.target)
+	t.Logf("%d kills", m.kills)
+	if m.kills == 0 {
 		t.Error("nothing was killed")
 	}
 }

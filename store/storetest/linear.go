@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -32,6 +33,10 @@ type Target interface {
 type Linear struct {
 	Histories, Operations, Clients int
 
+	// Seed picks what clients ask, not how they meet. 0 is a new one each time;
+	// it is shown when a history fails.
+	Seed uint64
+
 	// Disturb, which may be nil, runs beside each history, until ctx is done: it
 	// kills and restarts things.
 	Disturb func(ctx context.Context, rng *rand.Rand)
@@ -60,7 +65,7 @@ func envNumber(t *testing.T, name string, usual int) int {
 // not at all. target gives the store to use now.
 func RunLinear(t *testing.T, l Linear, target func() Target) {
 	l = l.withDefaults(t)
-	seed := rand.Uint64()
+	seed := cmp.Or(l.Seed, rand.Uint64())
 	operations, doubts := 0, 0
 	for n := range l.Histories {
 		h := &history{target: target, rng: rand.New(rand.NewPCG(seed, uint64(n))), name: fmt.Sprintf("%x-%d-", seed, n)}
@@ -72,6 +77,9 @@ func RunLinear(t *testing.T, l Linear, target func() Target) {
 			t.Fatalf("seed %d, history %d: %v", seed, n, err)
 		}
 		operations, doubts = operations+len(h.operations), doubts+h.doubts
+		if t.Failed() { // Disturb gave up
+			t.FailNow()
+		}
 	}
 	t.Logf("%d histories, %d operations, %d of them with an unknown outcome: linearizable", l.Histories, operations, doubts)
 }
@@ -248,12 +256,32 @@ func (h *history) do(ctx context.Context, target Target, in input) (out output, 
 		return out, fmt.Errorf("%d records for %d operations", len(reply.Records), len(in.ops))
 	}
 	for i := range reply.Records {
-		out.sum = string(reply.Records[i].Value)
-		if in.ops[i].Kind != store.OpDeleteIfVersion {
-			out.versions[in.which[i]] = reply.Records[i].Version
+		r, op := &reply.Records[i], &in.ops[i]
+		out.sum = string(r.Value)
+		if op.Kind != store.OpDeleteIfVersion {
+			out.versions[in.which[i]] = r.Version
+		}
+		if err := answers(r, op); err != nil {
+			return out, err
 		}
 	}
 	return out, nil
+}
+
+// answers says what is wrong with the record that op is said to have written, or
+// to have deleted, whatever else was there.
+func answers(r *store.Record, op *store.Op) error {
+	switch {
+	case r.Class != op.Class || r.Key != op.Key:
+		return fmt.Errorf("record %q of class %q for an operation on %q", r.Key, r.Class, op.Key)
+	case r.Version == 0:
+		return fmt.Errorf("record %q: no version", r.Key)
+	case op.Kind == store.OpDeleteIfVersion && r.Version != op.Version:
+		return fmt.Errorf("record %q: deleted version %d, want %d", r.Key, r.Version, op.Version)
+	case op.Put.Value != nil && !bytes.Equal(r.Value, op.Put.Value):
+		return fmt.Errorf("record %q: wrote %q, want %q", r.Key, r.Value, op.Put.Value)
+	}
+	return nil
 }
 
 // check looks for an order that explains the history.
@@ -423,10 +451,17 @@ func stepCounter(s linearState, in input, out output) []any {
 		return []any{s, next}
 	case out.unknown:
 		return []any{s}
-	case out.applied && fits && out.sum == strconv.FormatInt(sum, 10):
+	case out.applied && fits && out.sum == strconv.FormatInt(sum, 10) && out.versions[0] > s.most[0]:
+		next.most[0] = out.versions[0]
 		return []any{next}
-	case !out.applied && !fits:
+	case !out.applied && !fits && shows(out.found[0], s.sum):
 		return []any{s}
 	}
 	return nil
+}
+
+// shows reports whether a conflict showed this sum. A counter that nobody added to
+// may be no record.
+func shows(now seenAt, sum int64) bool {
+	return now.version == 0 && sum == 0 || now.value == strconv.FormatInt(sum, 10)
 }

@@ -1,9 +1,14 @@
 package storetest
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -158,4 +163,152 @@ func TestADoubtfulWriteMayHaveHappenedOrNot(t *testing.T) {
 		return reply, err
 	}}
 	RunLinear(t, Linear{}, func() Target { return lossy })
+}
+
+// log is a memstore that writes down what it was asked; the next process asks the
+// same again. Where it is hasty, it acknowledges first and writes a little later.
+type log struct {
+	*memstore.Store
+
+	hasty bool
+	mu    sync.Mutex // what was asked is in order in file
+	file  *bufio.Writer
+}
+
+func openLog(dir string, hasty bool) (store.Store, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "asked"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	l := &log{Store: memstore.New(), hasty: hasty, file: bufio.NewWriterSize(f, 1<<20)}
+	lines, whole := json.NewDecoder(f), int64(0)
+	for {
+		var ops []store.Op
+		if err := lines.Decode(&ops); err != nil {
+			break
+		}
+		whole = lines.InputOffset()
+		_, _ = l.Store.Apply(context.Background(), part, ops...) // it conflicts again, where it did
+	}
+	go func() {
+		for range time.Tick(20 * time.Millisecond) {
+			l.mu.Lock()
+			l.file.Flush()
+			l.mu.Unlock()
+		}
+	}()
+	return l, f.Truncate(whole)
+}
+
+func (l *log) Apply(ctx context.Context, partition string, ops ...store.Op) (store.Reply, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	reply, err := l.Store.Apply(ctx, partition, ops...)
+	err = errors.Join(err, json.NewEncoder(l.file).Encode(ops))
+	if !l.hasty {
+		err = errors.Join(err, l.file.Flush())
+	}
+	return reply, err
+}
+
+// Get waits until what it shows is written.
+func (l *log) Get(ctx context.Context, partition, class, key string) (store.Record, time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Store.Get(ctx, partition, class, key)
+}
+
+// openOnce makes a store that opens for the first process only.
+func openOnce(dir string) (store.Store, error) {
+	if err := os.Mkdir(filepath.Join(dir, "opened"), 0o700); err != nil {
+		return nil, err
+	}
+	return memstore.New(), nil
+}
+
+func TestMain(m *testing.M) {
+	Main(func(dir string) (store.Store, error) {
+		switch name := filepath.Base(dir); name {
+		case "once":
+			return openOnce(dir)
+		default:
+			return openLog(dir, name == "hasty")
+		}
+	})
+	os.Exit(m.Run())
+}
+
+// startMortal serves the store that TestMain picks for a folder of this name.
+func startMortal(t *testing.T, name string) *mortal {
+	t.Helper()
+	m := &mortal{dir: filepath.Join(t.TempDir(), name), alive: make(chan struct{})}
+	if err := os.Mkdir(m.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.now.kill() })
+	return m
+}
+
+func TestAKillFindsAStoreThatAcknowledgesBeforeItWrites(t *testing.T) {
+	t.Parallel()
+	for name, histories := range map[string]int{"hasty": 10, "careful": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := startMortal(t, name)
+			found := false
+			for n := 0; n < histories && !found; n++ {
+				h := &history{target: m.target, rng: rand.New(rand.NewPCG(uint64(n), 0)), name: fmt.Sprintf("%d-", n)}
+				h.run(t.Context(), Linear{Operations: 1500, Clients: 12, Disturb: func(ctx context.Context, rng *rand.Rand) {
+					if err := m.disturb(ctx, t.Context(), rng); err != nil {
+						t.Error(err)
+					}
+				}})
+				found = h.check(t) != nil
+			}
+			if lies := name == "hasty"; found != lies || m.kills == 0 {
+				t.Errorf("after %d kills: found out: %v, want %v", m.kills, found, lies)
+			}
+		})
+	}
+}
+
+func TestAStoreThatDoesNotOpenAfterAKillEndsTheHistory(t *testing.T) {
+	t.Parallel()
+	m := startMortal(t, "once")
+	h := &history{target: m.target, rng: rand.New(rand.NewPCG(0, 0))}
+	ended := make(chan error, 1)
+	h.run(t.Context(), Linear{Operations: 100_000, Clients: 2, Disturb: func(ctx context.Context, rng *rand.Rand) {
+		ended <- m.disturb(ctx, t.Context(), rng)
+	}})
+	if err := <-ended; err == nil {
+		t.Error("the store opened twice")
+	}
+}
+
+func TestAnAnswerIsAboutItsOperation(t *testing.T) {
+	t.Parallel()
+	put := store.PutIfAbsent("c", "k", store.Put{Value: []byte("v")})
+	gone := store.DeleteIfVersion("c", "k", 3)
+	for name, c := range map[string]struct {
+		op    store.Op
+		r     store.Record
+		sound bool
+	}{
+		"what was written":             {put, store.Record{Class: "c", Key: "k", Version: 1, Value: []byte("v")}, true},
+		"another value":                {put, store.Record{Class: "c", Key: "k", Version: 1, Value: []byte("w")}, false},
+		"no version":                   {put, store.Record{Class: "c", Key: "k", Value: []byte("v")}, false},
+		"another key":                  {put, store.Record{Class: "c", Key: "l", Version: 1, Value: []byte("v")}, false},
+		"another class":                {put, store.Record{Class: "d", Key: "k", Version: 1, Value: []byte("v")}, false},
+		"what was deleted":             {gone, store.Record{Class: "c", Key: "k", Version: 3, Value: []byte("v")}, true},
+		"another version than deleted": {gone, store.Record{Class: "c", Key: "k", Version: 4, Value: []byte("v")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := answers(&c.r, &c.op); (err == nil) != c.sound {
+				t.Errorf("answer %+v: %v", c.r, err)
+			}
+		})
+	}
 }
