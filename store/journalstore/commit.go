@@ -317,7 +317,7 @@ func (s *Store) write(batches []*batch) error {
 		}
 		seal(b.bytes, b.size, b.seg.salt, b.seq, b.synced) // nobody else looks at these bytes
 		if _, err := b.seg.file.WriteAt(b.bytes, b.base); err != nil {
-			return s.failed(b.seg, err)
+			return &writeError{s.failed(b.seg, err)}
 		}
 		dirty = b.seg
 	}

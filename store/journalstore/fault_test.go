@@ -157,3 +157,58 @@ func TestAStoreWhoseDiskFailedSaysSoToAll(t *testing.T) {
 		}
 	}
 }
+
+// TestARefusedWriteIsNoEnd fails a write of a commit, as a full disk does, and
+// then lets the disk work again.
+func TestARefusedWriteIsNoEnd(t *testing.T) {
+	t.Parallel()
+	d := newMemDisk()
+	s := mustOpenDisk(t, d, small)
+	defer s.Close()
+	put := func(key string) error {
+		_, err := s.Apply(t.Context(), "p", store.PutIfAbsent("c", key, store.Put{Value: []byte(key)}))
+		return err
+	}
+	if err := put("before"); err != nil {
+		t.Fatal(err)
+	}
+	refuse := func(what ...string) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.fault = func(step string) error {
+			for _, w := range what {
+				if step == w {
+					return syscall.ENOSPC
+				}
+			}
+			return nil
+		}
+	}
+	refuse("write")
+	if err := put("refused"); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("%v, want ENOSPC", err)
+	}
+	s.revive()
+	_ = put("still") // what is left of the write cannot be cleared away yet, or there was nothing
+	refuse()
+	s.revive()
+	if err := put("after"); err != nil {
+		t.Fatalf("there is room again: %v", err)
+	}
+	got := stateOf(t, s)
+	if _, ok := got["before"]; !ok {
+		t.Errorf("%v: what was acknowledged is gone", got)
+	}
+	if _, ok := got["after"]; !ok {
+		t.Errorf("%v: what came after is missing", got)
+	}
+	refuse("sync")
+	if err := put("lost"); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("%v, want ENOSPC", err)
+	}
+	refuse()
+	s.revive()
+	if err := put("never"); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("after a sync that failed: %v, want that the store stays lost", err)
+	}
+}

@@ -22,6 +22,7 @@ func (s *Store) tend() {
 			return
 		case <-time.After(tendEvery):
 		}
+		s.revive()
 		for s.sweep() {
 		}
 		s.listSealed()
