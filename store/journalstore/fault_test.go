@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -176,10 +177,8 @@ func TestARefusedWriteIsNoEnd(t *testing.T) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.fault = func(step string) error {
-			for _, w := range what {
-				if step == w {
-					return syscall.ENOSPC
-				}
+			if slices.Contains(what, step) {
+				return syscall.ENOSPC
 			}
 			return nil
 		}
