@@ -13,11 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/once"
@@ -67,11 +69,8 @@ type ran struct {
 }
 
 func (f *onceRun) task(command []string) (once.Task, error) {
-	line, err := json.Marshal(command)
-	if err != nil {
-		return once.Task{}, err
-	}
-	sum := sha256.Sum256(line)
+	// No argument has a NUL in it, and JSON would make all that is not UTF-8 alike.
+	sum := sha256.Sum256([]byte(strings.Join(command, "\x00")))
 	t := once.Task{
 		Key: f.key, Scope: cmp.Or(f.scope, "command"), Name: command[0][:min(len(command[0]), once.MaxScope)], Input: sum[:],
 		Lease: f.lease, Retention: f.ttl, Tombstone: max(f.remember, f.ttl),
@@ -225,8 +224,15 @@ func (h *beginning) Write(p []byte) (int, error) {
 func (o *onceCommand) execute(ctx context.Context, lease once.Lease) error {
 	ctx = context.WithoutCancel(ctx)
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // nohup and a shell's & say that it is not for the command
+			signal.Notify(signals, sig)
+		}
+	}
 	defer signal.Stop(signals)
+	broken := make(chan os.Signal, 1) // else a reader that is gone would end this process before the record
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	child := exec.Command(o.command[0], o.command[1:]...) //nolint:gosec // to run it is what was asked for
 	stdout, stderr := &beginning{to: o.out}, &beginning{to: o.errOut}
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, stdout, stderr
@@ -259,7 +265,7 @@ func (o *onceCommand) passOn(p *os.Process, signals <-chan os.Signal, stop <-cha
 	for {
 		select {
 		case sig := <-signals:
-			if sig == os.Interrupt && isTerminal(os.Stdin) {
+			if sig == os.Interrupt && sharesTerminal() {
 				continue
 			}
 			_ = p.Signal(sig) // it may have ended
@@ -267,6 +273,12 @@ func (o *onceCommand) passOn(p *os.Process, signals <-chan os.Signal, stop <-cha
 			return
 		}
 	}
+}
+
+// sharesTerminal reports whether Ctrl-C of the terminal reaches the command, too.
+func sharesTerminal() bool {
+	group, err := unix.IoctlGetInt(int(os.Stdin.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
 }
 
 // keep extends the lease while the command runs.
@@ -292,17 +304,29 @@ func (o *onceCommand) keep(ctx context.Context, lease once.Lease, stop <-chan st
 	}
 }
 
+// settle is guard for the end, which is tried again for as long as a lease
+// lasts: a server that restarts must not leave doubt about what is known.
+func (o *onceCommand) settle(ctx context.Context, do func(*once.Guard) error) error {
+	for end := time.Now().Add(o.flags.lease); ; {
+		err := o.guard(ctx, do)
+		if err == nil || errors.Is(err, once.ErrFenced) || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
 // record writes down how the command ended. One that a signal killed is uncertain:
 // nobody knows how far it came.
 func (o *onceCommand) record(ctx context.Context, lease once.Lease, child *exec.Cmd, ended error, stdout, stderr *beginning) error {
 	status, ok := child.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
 		why := fmt.Sprintf("signal %d killed the command", status.Signal())
-		err := o.guard(ctx, func(g *once.Guard) error { return g.Doubt(ctx, lease, why, nil) })
+		err := o.settle(ctx, func(g *once.Guard) error { return g.Doubt(ctx, lease, why, nil) })
 		return &exitError{errors.Join(fmt.Errorf("command %q: %w", o.command[0], ended), err), exitBySignals + int(status.Signal())}
 	}
 	code := child.ProcessState.ExitCode()
-	err := o.guard(ctx, func(g *once.Guard) error {
+	err := o.settle(ctx, func(g *once.Guard) error {
 		if code != 0 && o.flags.releaseFailed {
 			return g.Release(ctx, lease, fmt.Sprintf("the command ended with %d, which says that it did nothing", code), nil)
 		}

@@ -71,7 +71,7 @@ var rules = map[string]rule{
 	"cmd/seeother": {
 		ours: with(leaves, ".", "once", "rule", "rule/importer", "store", "store/open", "internal/admin", "internal/configfile",
 			"internal/demo", "internal/gateway", "internal/hits", "internal/maintenance", "internal/rollout", "internal/rulefiles", "internal/service"),
-		others: []string{"github.com/spf13/cobra", "github.com/lmittmann/tint"},
+		others: []string{"github.com/spf13/cobra", "github.com/lmittmann/tint", "golang.org/x/sys/unix"},
 	},
 
 	"bench/internal/rig": {},
