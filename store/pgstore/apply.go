@@ -153,7 +153,7 @@ type address struct{ class, key string }
 func (s *Store) lockAndRead(ctx context.Context, to sender, partition string, ops []store.Op, begin bool) (rows map[address]*store.Record, now time.Time, version uint64, err error) {
 	b := &pgx.Batch{}
 	if begin {
-		b.Queue("BEGIN")
+		b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE") // what is read after the lock must be what is there then
 	}
 	var locks []int64
 	for i := range ops {
