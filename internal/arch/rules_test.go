@@ -23,7 +23,7 @@ var leaves = []string{"internal/durable", "internal/keyring", "internal/problem"
 var stores = []string{"store/memstore", "store/boltstore", "store/journalstore", "store/redisstore", "store/pgstore"}
 
 // storeParts are what stores share: checking, planning and waking waiters.
-var storeParts = []string{"store/internal/contract", "store/internal/wake"}
+var storeParts = []string{"store/internal/contract", "store/internal/queue", "store/internal/wake"}
 
 // rules is the direction of imports, one line for each package by its folder.
 var rules = map[string]rule{
@@ -48,6 +48,7 @@ var rules = map[string]rule{
 	"store/open":      {ours: with(leaves, append([]string{"store"}, stores...)...)},
 
 	"store/internal/contract": {ours: with(leaves, "store")},
+	"store/internal/queue":    {ours: with(leaves, "store", "store/internal/wake")},
 	"store/internal/wake":     {ours: with(leaves, "store")},
 
 	"rule":          {ours: []string{"."}},

@@ -5,10 +5,13 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Redis is a redis-server.
@@ -42,22 +45,28 @@ func StartRedis(dir string, settings ...string) (*Redis, error) {
 
 // ping is nil when the server answers, also that it wants a password.
 func (r *Redis) ping(ctx context.Context) error {
+	line, err := r.ask(ctx, "PING")
+	if err == nil && !strings.HasPrefix(line, "+PONG") && !strings.HasPrefix(line, "-NOAUTH") {
+		err = fmt.Errorf("redis: %s", line)
+	}
+	return err
+}
+
+// ask sends a command, and gives the first line of the answer.
+func (r *Redis) ask(ctx context.Context, command string) (string, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.addr)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = conn.Close() }() // it was only asked
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline)
 	}
-	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
-		return err
+	if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
+		return "", err
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
-	if err == nil && !strings.HasPrefix(line, "+PONG") && !strings.HasPrefix(line, "-NOAUTH") {
-		err = fmt.Errorf("redis: %s", strings.TrimSpace(line))
-	}
-	return err
+	return strings.TrimSpace(line), err
 }
 
 // Addr is where it listens, host:port.
@@ -65,3 +74,60 @@ func (r *Redis) Addr() string { return r.addr }
 
 // Stop ends it in its own way.
 func (r *Redis) Stop() { r.signal(syscall.SIGTERM) }
+
+// StartCluster starts a cluster of one node.
+func StartCluster(dir string) (*Redis, error) {
+	bus, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	r, err := StartRedis(dir, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err = r.ask(ctx, "CLUSTER ADDSLOTSRANGE 0 16383")
+	for err == nil {
+		var line string
+		if line, err = r.ask(ctx, "EXISTS x"); strings.HasPrefix(line, ":") {
+			return r, nil // it has come up
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	r.Stop()
+	return nil, err
+}
+
+// StartSentinel starts one that watches a server under the name "main". The
+// password is the server's, own is what the sentinel wants of its clients; both
+// may be empty.
+func StartSentinel(dir string, of *Redis, password, own string) (*Redis, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("redis-server: %w", ErrMissing)
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	host, at, err := net.SplitHostPort(of.addr)
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("bind 127.0.0.1\nport %d\ndir %s\nsentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n", port, dir, host, at)
+	if password != "" {
+		text += "sentinel auth-pass main " + password + "\n"
+	}
+	if own != "" {
+		text += "requirepass " + own + "\n"
+	}
+	file := filepath.Join(dir, "sentinel.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	r := &Redis{addr: "127.0.0.1:" + strconv.Itoa(port)}
+	r.command = func() *exec.Cmd { return exec.Command(path, file, "--sentinel") }
+	r.ready = r.ping
+	return r, r.Start()
+}

@@ -2,94 +2,111 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/internal/contract"
+	"github.com/seeother/seeother/store/internal/wake"
 )
 
-// How versions stay above all that a key ever had, though nobody remembers keys
-// that are gone: a version is taken from a block that was drawn less than
-// blockLife ago, a write happens less than writeWithin after its read, and a key
-// that is deleted or expired is known for tombstoneLife, which is longer.
-const (
-	blockSize     = 1024
-	blockLife     = time.Minute
-	writeWithin   = 30 * time.Second
-	tombstoneLife = 5 * time.Minute
-)
+// writeWithin is how soon a write follows the moment by which it was decided;
+// after that it is decided anew.
+const writeWithin = 5 * time.Second
 
-// readScript gives the server's clock, the last of some versions that it draws
-// where any are asked for, and what is under each key.
-var readScript = rueidis.NewLuaScript(`
-local t = redis.call('TIME')
-local last = 0
-if ARGV[1] ~= '0' then last = redis.call('INCRBY', KEYS[1], ARGV[1]) end
-local out = {tonumber(t[1]) * 1000000 + tonumber(t[2]), last}
-for i = 2, #KEYS do out[#out + 1] = redis.call('GET', KEYS[i]) end
-return out`)
+// afterlife is how long the server keeps a record that has expired: who writes
+// over it, takes it out of the indexes on the way. The sweep does it for others.
+const afterlife = 5 * time.Minute
 
 // writeScript checks that keys hold what they held when they were read, and then
-// runs commands. It decides nothing else. ARGV: the moment after which it is too
-// late, how many keys there are to check, version and kind of each (empty: nothing
-// is there; a tombstone has the version of what was deleted); then for each command its name, the index of its key, how many
-// arguments follow, and those.
+// runs commands. It decides nothing else. KEYS: the versions, those to check, and
+// others. ARGV: the channel, the moment after which it is too late, how many keys
+// there are to check, how many versions to draw, the head of each (empty: nothing
+// is there), how many texts to publish, and those; then for each command its
+// name, the index of its key, how many arguments follow, and those. PUT sets a
+// record: behind which of the versions is its own (0: the value has it) and the
+// value stand the arguments of SET.
+//
+// A version is drawn in the very moment of its write: so it is above all that
+// the key ever had, whoever deleted it. Nothing can fail after the first write:
+// Redis takes no script back. Publishing, which other rights cover, is tried.
 var writeScript = rueidis.NewLuaScript(`
 local t = redis.call('TIME')
-if tonumber(t[1]) * 1000000 + tonumber(t[2]) > tonumber(ARGV[1]) then return -1 end
-local n = tonumber(ARGV[2])
+if tonumber(t[1]) * 1000000 + tonumber(t[2]) >= tonumber(ARGV[2]) then return -1 end
+local n, versions = tonumber(ARGV[3]), tonumber(ARGV[4])
 for i = 1, n do
-  local v = redis.call('GETRANGE', KEYS[i], 0, 8)
-  if v ~= ARGV[2 + i] then return 0 end
+  if redis.call('GETRANGE', KEYS[1 + i], 0, 8) ~= ARGV[4 + i] then return -1 end
 end
-local i = 3 + n
+local last = 0
+if versions > 0 then last = redis.call('INCRBY', KEYS[1], versions) end
+local i = 5 + n
+local texts = i
+i = i + 1 + tonumber(ARGV[i])
 while i <= #ARGV do
   local cmd = {ARGV[i], KEYS[tonumber(ARGV[i + 1])]}
   local args = tonumber(ARGV[i + 2])
   for j = 1, args do cmd[#cmd + 1] = ARGV[i + 2 + j] end
+  if cmd[1] == 'PUT' then
+    local place = tonumber(table.remove(cmd, 3))
+    if place > 0 then cmd[3] = struct.pack('>I8', last - versions + place) .. string.sub(cmd[3], 9) end
+    cmd[1] = 'SET'
+  end
   redis.call(unpack(cmd))
   i = i + 3 + args
 end
-return 1`)
-
-// block is a range of versions that this process may give.
-type block struct {
-	mu         sync.Mutex
-	next, last map[string]uint64    // by partition
-	drawn      map[string]time.Time // by this process's clock, which is compared with itself alone
-}
+for j = 1, tonumber(ARGV[texts]) do redis.pcall('PUBLISH', ARGV[1], ARGV[texts + j]) end
+return last`)
 
 // Apply implements store.Store. It returns nil when the server has it on disk.
 func (s *Store) Apply(ctx context.Context, partition string, ops ...store.Op) (store.Reply, error) {
+	none := store.Reply{Now: time.Now().UTC()}
 	if err := contract.CheckApply(partition, ops); err != nil {
-		return store.Reply{Now: time.Now().UTC()}, err
+		return none, err
 	}
 	ctx, done, err := s.begin(ctx)
 	if err != nil {
-		return store.Reply{Now: time.Now().UTC()}, err
+		return none, err
 	}
 	defer done()
 	if err := s.announce(ctx, partition); err != nil {
-		return store.Reply{Now: time.Now().UTC()}, err
+		return none, err
 	}
-	for try := 0; ; try++ {
+	leave, err := s.queue.Enter(ctx, keysOf(partition, ops))
+	if err != nil {
+		return none, wrap(err)
+	}
+	defer leave()
+	return s.decide(ctx, partition, ops)
+}
+
+func keysOf(partition string, ops []store.Op) []wake.Key {
+	keys := make([]wake.Key, 0, len(ops))
+	for i := range ops {
+		if ops[i].Kind != store.OpAppend {
+			keys = append(keys, wake.Key{Partition: partition, Class: ops[i].Class, Key: ops[i].Key})
+		}
+	}
+	return keys
+}
+
+// decide tries until no other gateway was faster.
+func (s *Store) decide(ctx context.Context, partition string, ops []store.Op) (store.Reply, error) {
+	for try := 1; ; try++ {
 		reply, again, err := s.try(ctx, partition, ops)
 		if !again {
 			return reply, err
 		}
-		pause := time.NewTimer(time.Duration(rand.Int64N(int64(min(try+1, 20)) * int64(time.Millisecond)))) //nolint:gosec // jitter
+		pause := time.NewTimer(time.Duration(rand.Int64N(int64(min(try, 20)) * int64(time.Millisecond)))) //nolint:gosec // jitter
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
 			pause.Stop()
-			return reply, ctx.Err() // nothing was written
+			return store.Reply{Now: reply.Now}, wrap(ctx.Err()) // nothing was written
 		}
 	}
 }
@@ -113,77 +130,43 @@ func wrap(err error) error {
 	return fmt.Errorf("redis: %w", err)
 }
 
-// try reads, decides and writes. again means that somebody else was faster.
+// try reads, decides and writes. again means that somebody else was faster, and
+// nothing was written.
 func (s *Store) try(ctx context.Context, partition string, ops []store.Op) (reply store.Reply, again bool, err error) {
-	versions, err := s.versionsFor(ctx, partition, ops)
-	if err != nil {
-		return store.Reply{Now: time.Now().UTC()}, false, err
-	}
-	p := plan{s: s, partition: partition, seen: map[address]raw{}}
-	now, err := p.read(ctx, ops)
+	p := plan{s: s, partition: partition, seen: map[address]*store.Record{}, index: map[string]int{}}
+	now, version, err := p.read(ctx, ops)
 	reply.Now = now
 	if err != nil {
 		return reply, false, err
 	}
-	steps, err := contract.Plan(partition, ops, now, contract.Source{Get: p.get, Version: func() uint64 { versions++; return versions }})
+	steps, err := contract.Plan(partition, ops, now, contract.Source{Get: p.get, Version: func() uint64 { version++; return version }})
 	if err != nil {
 		return reply, false, err
 	}
+	p.place(s.names.versions(partition))
 	for i := range steps {
-		p.step(&steps[i])
-		reply.Records = append(reply.Records, contract.Clone(steps[i].Record))
+		p.check(&steps[i].Record)
 	}
-	if p.behind(steps) { // another process has drawn later versions
-		s.block.forget(partition)
-		return reply, true, nil
+	for i := range steps {
+		p.step(&steps[i], ops[i].Kind == store.OpAppend)
 	}
-	ok, err := p.write(ctx, now)
-	return reply, err == nil && !ok, err
-}
-
-// maxVersions is how many versions a call may need: one for each operation, and
-// some for appends whose key is taken.
-const maxVersions = 2 * store.MaxOps
-
-// versionsFor gives the number before the versions that a call may use. Appends
-// draw theirs from the server, so that the order of their keys is that of time
-// for all gateways; others come from the block.
-func (s *Store) versionsFor(ctx context.Context, partition string, ops []store.Op) (uint64, error) {
-	for i := range ops {
-		if ops[i].Kind == store.OpAppend {
-			last, err := s.draw(ctx, partition, maxVersions)
-			return last - maxVersions, err
+	last, err := p.write(ctx)
+	if err != nil || last < 0 {
+		return reply, err == nil, err
+	}
+	for i := range steps {
+		r := contract.Clone(steps[i].Record)
+		if n := p.places[i]; n > 0 {
+			r.Version = uint64(last - p.versions + n) //nolint:gosec // it begins at 1 and grows
 		}
+		reply.Records = append(reply.Records, r)
 	}
-	b := &s.block
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.next == nil {
-		b.next, b.last, b.drawn = map[string]uint64{}, map[string]uint64{}, map[string]time.Time{}
-	}
-	if b.last[partition]-b.next[partition] < maxVersions || time.Since(b.drawn[partition]) > blockLife {
-		drawn := time.Now()
-		last, err := s.draw(ctx, partition, blockSize)
-		if err != nil {
-			return 0, err
-		}
-		b.next[partition], b.last[partition], b.drawn[partition] = last-blockSize, last, drawn
-	}
-	n := b.next[partition]
-	b.next[partition] += maxVersions
-	return n, nil
+	return reply, false, nil
 }
 
-func (b *block) forget(partition string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.drawn, partition)
-}
-
-func (s *Store) draw(ctx context.Context, partition string, n int64) (uint64, error) {
-	last, err := s.client.Do(ctx, s.client.B().Incrby().Key(s.names.versions(partition)).Increment(n).Build()).AsInt64()
-	return uint64(last), wrap(err) //nolint:gosec // it begins at 0 and grows
-}
+// appendDraws is how many versions a call with appends may need: the key of each
+// may be that of another operation.
+const appendDraws = 2 * store.MaxOps
 
 type address struct{ class, key string }
 
@@ -191,176 +174,157 @@ type address struct{ class, key string }
 type plan struct {
 	s         *Store
 	partition string
-	seen      map[address]raw // what was read; a key that was not is taken to be absent
-	keys      []string        // of the server, first those to check
-	heads     []string        // of those
-	index     map[string]int  // 1 + the place in keys
+	seen      map[address]*store.Record // what was read, nil for nothing; a key that was not read is taken to be absent
+	deadline  time.Time                 // by the server's clock: what was decided is no longer so
+	keys      []string                  // of the server, first that of the versions, then those to check
+	index     map[string]int            // 1 + the place in keys
+	heads     []string                  // of those to check
+	versions  int64                     // to draw at the write
+	places    []int64                   // of each step among them; 0: none
+	texts     []string                  // to publish
 	commands  []string
 }
 
-// read reads the records of all operations.
-func (p *plan) read(ctx context.Context, ops []store.Op) (time.Time, error) {
+// read reads the records of all operations. Appends get their versions here:
+// these are their keys, whose order is to be that of time for all gateways.
+func (p *plan) read(ctx context.Context, ops []store.Op) (now time.Time, version uint64, err error) {
 	keys := []string{p.s.names.versions(p.partition)}
 	var addresses []address
+	draw := int64(0)
 	for i := range ops {
-		if ops[i].Kind != store.OpAppend {
-			addresses = append(addresses, address{ops[i].Class, ops[i].Key})
-			keys = append(keys, p.s.names.record(p.partition, ops[i].Class, ops[i].Key))
-		}
-	}
-	now, values, err := p.s.read(ctx, keys)
-	if err != nil {
-		return now, err
-	}
-	for i, a := range addresses {
-		if values[i] == nil {
-			p.seen[a] = raw{}
+		if ops[i].Kind == store.OpAppend {
+			draw = appendDraws
 			continue
 		}
-		if p.seen[a], err = decode(p.partition, a.class, a.key, *values[i]); err != nil {
-			return now, err
+		addresses = append(addresses, address{ops[i].Class, ops[i].Key})
+		keys = append(keys, p.s.names.record(p.partition, ops[i].Class, ops[i].Key))
+	}
+	got, err := p.s.read(ctx, keys, draw, unbounded)
+	if err != nil {
+		return got.now, 0, err
+	}
+	now = got.now
+	p.deadline = now.Add(writeWithin)
+	for i, a := range addresses {
+		r, err := got.record(i, p.partition, a.class, a.key)
+		if err != nil {
+			return now, 0, err
+		}
+		if p.seen[a] = r; r != nil {
+			now = floor(now, r)
 		}
 	}
-	return now, nil
+	for _, r := range p.seen {
+		if r != nil && !r.Expires.IsZero() && contract.Live(r, now) && r.Expires.Before(p.deadline) {
+			p.deadline = r.Expires
+		}
+	}
+	return now, uint64(max(got.last-draw, 0)), nil
 }
 
-// read runs readScript. The first of keys is that of the versions.
-func (s *Store) read(ctx context.Context, keys []string) (now time.Time, values []*string, err error) {
-	out, err := readScript.Exec(ctx, s.client, keys, []string{"0"}).ToArray()
-	if err != nil {
-		return time.Now().UTC(), nil, wrap(err)
+// floor is now, or the last change of a record that was read: the server's clock
+// may have been set back.
+func floor(now time.Time, r *store.Record) time.Time {
+	if r.Updated.After(now) {
+		return r.Updated
 	}
-	micro, err := out[0].AsInt64()
-	if err != nil {
-		return time.Now().UTC(), nil, wrap(err)
-	}
-	for i := range out[2:] {
-		m := &out[2+i]
-		if m.IsNil() {
-			values = append(values, nil)
-			continue
-		}
-		text, err := m.ToString()
-		if err != nil {
-			return time.Now().UTC(), nil, wrap(err)
-		}
-		values = append(values, &text)
-	}
-	return time.UnixMicro(micro).UTC(), values, nil
+	return now
 }
 
 // get is the Source of contract.Plan.
 func (p *plan) get(class, key string) (*store.Record, error) {
-	a := address{class, key}
-	if _, ok := p.seen[a]; !ok {
-		p.seen[a] = raw{} // the key of an append: the write checks that nothing is there
-	}
-	return p.seen[a].record, nil
+	return p.seen[address{class, key}], nil // nil for the key of an append: the write checks that nothing is there
 }
 
-// behind reports whether a step would give a version that is not above what its
-// key had.
-func (p *plan) behind(steps []contract.Step) bool {
-	for i := range steps {
-		r := &steps[i].Record
-		before := p.seen[address{r.Class, r.Key}]
-		if !steps[i].Delete && r.Version <= before.version() {
-			return true
-		}
+// place is the index of a key in KEYS.
+func (p *plan) place(key string) string {
+	if p.index[key] == 0 {
+		p.keys = append(p.keys, key)
+		p.index[key] = len(p.keys)
 	}
-	return false
+	return strconv.Itoa(p.index[key])
 }
 
-// step adds what one step checks and does.
-func (p *plan) step(step *contract.Step) {
+// check has the write compare what is under a record's key. All checks come
+// before any other key.
+func (p *plan) check(r *store.Record) {
+	p.place(p.s.names.record(p.partition, r.Class, r.Key))
+	head := ""
+	if old := p.seen[address{r.Class, r.Key}]; old != nil {
+		head = headOf(old)
+	}
+	p.heads = append(p.heads, head)
+}
+
+// step adds what one step does.
+func (p *plan) step(step *contract.Step, drawn bool) {
 	n, r := p.s.names, &step.Record
-	before := p.seen[address{r.Class, r.Key}]
 	key := n.record(p.partition, r.Class, r.Key)
-	p.keys, p.heads = append(p.keys, key), append(p.heads, before.head)
-	if old := before.record; old != nil {
-		p.unindex(old)
-	}
-	if step.Delete {
-		p.do("SET", key, tombstone(r.Version), "PX", strconv.FormatInt(tombstoneLife.Milliseconds(), 10))
-	} else {
-		args := []string{encode(r)}
-		if !r.Expires.IsZero() {
-			args = append(args, "PXAT", strconv.FormatInt(r.Expires.Add(tombstoneLife).UnixMilli(), 10))
+	if old := p.seen[address{r.Class, r.Key}]; old != nil {
+		for _, e := range n.entries(p.partition, old) {
+			p.do("ZREM", e.index, e.member)
 		}
-		p.do("SET", key, args...)
-		p.indexIn(r)
+		if !old.Expires.IsZero() {
+			p.do("ZREM", n.expiries(p.partition), expiry(old))
+		}
 	}
-	p.do("PUBLISH", n.wakes(), wakeText(p.partition, r.Class, r.Key))
+	place := int64(0)
+	switch {
+	case step.Delete:
+		p.do("DEL", key)
+	case !drawn:
+		p.versions++
+		place = p.versions
+		fallthrough
+	default:
+		p.put(key, place, r)
+	}
+	p.places = append(p.places, place)
+	p.texts = append(p.texts, wakeText(p.partition, r.Class, r.Key))
 }
 
-func (p *plan) indexIn(r *store.Record) {
-	n := p.s.names
-	p.do("ZADD", n.byKey(p.partition, r.Class), "0", r.Key)
+func (p *plan) put(key string, place int64, r *store.Record) {
+	args := []string{strconv.FormatInt(place, 10), encode(r)}
+	if !r.Expires.IsZero() {
+		args = append(args, "PXAT", strconv.FormatInt(r.Expires.Add(afterlife).UnixMilli(), 10))
+		p.do("ZADD", p.s.names.expiries(p.partition), strconv.FormatInt(r.Expires.UnixMicro(), 10), expiry(r))
+	}
+	p.do("PUT", key, args...)
+	for _, e := range p.s.names.entries(p.partition, r) {
+		p.do("ZADD", e.index, "0", e.member)
+	}
+}
+
+// entry is the place of a record in an index, and the field that it comes from,
+// with what a record has there.
+type entry struct{ index, member, field, value string }
+
+// entries are those of a record in all indexes but that of expiries.
+func (n names) entries(partition string, r *store.Record) []entry {
+	out := []entry{{n.byKey(partition, r.Class), r.Key, "key", ""}}
 	if r.State != "" {
-		p.do("ZADD", n.byState(p.partition, r.Class, r.State), "0", r.Key)
+		out = append(out, entry{n.byState(partition, r.Class, r.State), r.Key, "state", r.State})
 	}
 	if r.Group != "" {
-		p.do("ZADD", n.byGroup(p.partition, r.Class, r.Group), "0", r.Key)
+		out = append(out, entry{n.byGroup(partition, r.Class, r.Group), r.Key, "group", r.Group})
 	}
 	if !r.Due.IsZero() {
-		p.do("ZADD", n.byDue(p.partition, r.Class), strconv.FormatInt(r.Due.UnixMicro(), 10), r.Key)
+		out = append(out, entry{n.byDue(partition, r.Class), due(r), "due", inRecord(r.Due.UnixMicro())})
 	}
-	if !r.Expires.IsZero() {
-		p.do("ZADD", n.expiries(p.partition), strconv.FormatInt(r.Expires.UnixMicro(), 10), expiry(r))
-	}
+	return out
 }
 
-func (p *plan) unindex(r *store.Record) {
-	n := p.s.names
-	p.do("ZREM", n.byKey(p.partition, r.Class), r.Key)
-	if r.State != "" {
-		p.do("ZREM", n.byState(p.partition, r.Class, r.State), r.Key)
-	}
-	if r.Group != "" {
-		p.do("ZREM", n.byGroup(p.partition, r.Class, r.Group), r.Key)
-	}
-	if !r.Due.IsZero() {
-		p.do("ZREM", n.byDue(p.partition, r.Class), r.Key)
-	}
-	if !r.Expires.IsZero() {
-		p.do("ZREM", n.expiries(p.partition), expiry(r))
-	}
-}
-
-// do adds a command of writeScript on a key; its place is put in by write.
+// do adds a command of writeScript on a key.
 func (p *plan) do(name, key string, args ...string) {
-	p.commands = append(append(p.commands, name, key, strconv.Itoa(len(args))), args...)
+	p.commands = append(append(p.commands, name, p.place(key), strconv.Itoa(len(args))), args...)
 }
 
-// write runs writeScript, and is false when something was not as it was read.
-func (p *plan) write(ctx context.Context, now time.Time) (bool, error) {
-	args := append([]string{strconv.FormatInt(now.Add(writeWithin).UnixMicro(), 10), strconv.Itoa(len(p.heads))}, p.heads...)
-	p.index = map[string]int{}
-	for i, key := range p.keys {
-		p.index[key] = i + 1
-	}
-	for i := 0; i < len(p.commands); {
-		key := p.commands[i+1]
-		if p.index[key] == 0 {
-			p.keys = append(p.keys, key)
-			p.index[key] = len(p.keys)
-		}
-		n, err := strconv.Atoi(p.commands[i+2])
-		if err != nil {
-			return false, err
-		}
-		args = append(args, p.commands[i], strconv.Itoa(p.index[key]))
-		args = append(args, p.commands[i+2:i+3+n]...)
-		i += 3 + n
-	}
-	done, err := writeScript.Exec(ctx, p.s.client, p.keys, args).AsInt64()
-	if err != nil {
-		return false, wrap(err)
-	}
-	if done < 0 {
-		return false, errLate
-	}
-	return done == 1, nil
+// write runs writeScript, and gives the last version that it drew; a negative
+// one when nothing was written, since something was not as it was read.
+func (p *plan) write(ctx context.Context) (last int64, err error) {
+	args := slices.Concat(
+		[]string{p.s.names.wakes(), strconv.FormatInt(p.deadline.UnixMicro(), 10), strconv.Itoa(len(p.heads)), strconv.FormatInt(p.versions, 10)},
+		p.heads, []string{strconv.Itoa(len(p.texts))}, p.texts, p.commands)
+	last, err = writeScript.Exec(ctx, p.s.client, p.keys, args).AsInt64()
+	return last, wrap(err)
 }
-
-var errLate = errors.New("redis: the write came too late after its read; nothing was written")

@@ -10,41 +10,26 @@ import (
 	"time"
 
 	"github.com/seeother/seeother/store"
+	"github.com/seeother/seeother/store/internal/contract"
+	"github.com/seeother/seeother/store/internal/wake"
 )
 
-// A value is: version (8), kind (1), created, updated, due, expires (8 each,
+// A value is: version (8), format (1), created, updated, due, expires (8 each,
 // microseconds since 1970, 0 for none), state and group, each behind its length
-// (2), and the record's value; all numbers in big-endian order. Of a tombstone
-// there is the version and the kind alone: for a while it is known which version
-// a key had that is gone.
+// (2), and the record's value; all numbers in big-endian order. The version and
+// the format are the head: no other value of a key has the same.
 const (
-	kindRecord    = 1
-	kindTombstone = 2
-	versionBytes  = 8
-	headBytes     = versionBytes + 1
+	format       = 1
+	versionBytes = 8
+	headBytes    = versionBytes + 1
 )
 
 var errValue = errors.New("the value is not one of seeother")
 
-// raw is what a key of the server holds; the zero value is nothing.
-type raw struct {
-	head   string        // version and kind, which no other value of the key has; empty: there is nothing
-	record *store.Record // nil: nothing, or a tombstone
-}
-
-// version is that of a record or tombstone; 0: there is nothing.
-func (r *raw) version() uint64 {
-	if r.head == "" {
-		return 0
-	}
-	return binary.BigEndian.Uint64([]byte(r.head[:versionBytes]))
-}
-
 func encode(r *store.Record) string {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 64+len(r.State)+len(r.Group)+len(r.Value)), r.Version)
-	b = append(b, kindRecord)
+	b := append(make([]byte, 0, 64+len(r.State)+len(r.Group)+len(r.Value)), headOf(r)...)
 	for _, t := range []time.Time{r.Created, r.Updated, r.Due, r.Expires} {
-		b = binary.BigEndian.AppendUint64(b, uint64(micros(t))) //nolint:gosec // a bijection
+		b = append(b, inRecord(micros(t))...)
 	}
 	for _, text := range []string{r.State, r.Group} {
 		b = append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...) //nolint:gosec // store.MaxKey bounds it
@@ -52,8 +37,13 @@ func encode(r *store.Record) string {
 	return string(append(b, r.Value...))
 }
 
-func tombstone(version uint64) string {
-	return string(append(binary.BigEndian.AppendUint64(nil, version), kindTombstone))
+func headOf(r *store.Record) string {
+	return string(append(binary.BigEndian.AppendUint64(nil, r.Version), format))
+}
+
+// inRecord is a moment as a record has it.
+func inRecord(micros int64) string {
+	return string(binary.BigEndian.AppendUint64(nil, uint64(micros))) //nolint:gosec // a bijection
 }
 
 func micros(t time.Time) int64 {
@@ -71,33 +61,31 @@ func moment(v int64) time.Time {
 }
 
 // decode reads what is under the key of a record.
-func decode(partition, class, key, value string) (raw, error) {
-	if len(value) < headBytes {
-		return raw{}, fmt.Errorf("key %.64q: %w: %d bytes", key, errValue, len(value))
+func decode(partition, class, key, value string) (*store.Record, error) {
+	wrong := func(what string) error {
+		return fmt.Errorf("class %.64q key %.64q: %w: %s", class, key, errValue, what)
 	}
-	out := raw{head: value[:headBytes]}
-	if value[versionBytes] == kindTombstone && len(value) == headBytes {
-		return out, nil
+	if len(value) < headBytes+4*8 {
+		return nil, wrong("cut short")
 	}
+	if value[versionBytes] != format {
+		return nil, wrong(fmt.Sprintf("format %d", value[versionBytes]))
+	}
+	r := &store.Record{Partition: partition, Class: class, Key: key, Version: binary.BigEndian.Uint64([]byte(value[:versionBytes]))}
 	rest := value[headBytes:]
-	if value[versionBytes] != kindRecord || len(rest) < 4*8+2 {
-		return raw{}, fmt.Errorf("key %.64q: %w: kind %d", key, errValue, value[versionBytes])
-	}
-	r := &store.Record{Partition: partition, Class: class, Key: key, Version: out.version()}
 	for _, t := range []*time.Time{&r.Created, &r.Updated, &r.Due, &r.Expires} {
 		*t = moment(int64(binary.BigEndian.Uint64([]byte(rest[:8])))) //nolint:gosec // a bijection
 		rest = rest[8:]
 	}
 	for _, text := range []*string{&r.State, &r.Group} {
 		if len(rest) < 2 || len(rest)-2 < int(binary.BigEndian.Uint16([]byte(rest[:2]))) {
-			return raw{}, fmt.Errorf("key %.64q: %w: cut short", key, errValue)
+			return nil, wrong("cut short")
 		}
 		n := 2 + int(binary.BigEndian.Uint16([]byte(rest[:2])))
 		*text, rest = strings.Clone(rest[2:n]), rest[n:]
 	}
 	r.Value = []byte(rest)
-	out.record = r
-	return out, nil
+	return r, nil
 }
 
 // names are the keys of the server. The partition is the hash tag.
@@ -114,7 +102,8 @@ func (n names) record(partition, class, key string) string {
 	return n.base(partition) + "r:" + sized(class) + ":" + key
 }
 
-// The indexes, sorted sets whose members are keys.
+// The indexes, sorted sets whose members are keys, in their order; of byDue the
+// members are those of due.
 func (n names) byKey(partition, class string) string { return n.base(partition) + "k:" + sized(class) }
 
 func (n names) byDue(partition, class string) string { return n.base(partition) + "d:" + sized(class) }
@@ -127,41 +116,71 @@ func (n names) byGroup(partition, class, group string) string {
 	return n.base(partition) + "g:" + sized(class) + ":" + group
 }
 
-// expiries is the index of what expires in a partition; see expiry.
+// expiries is the index of what expires in a partition, by moment; see expiry.
 func (n names) expiries(partition string) string { return n.base(partition) + "x" }
 
 func (n names) partitions() string { return n.prefix + ":partitions" }
 func (n names) wakes() string      { return n.prefix + ":wake" }
 
+// dueDigits is the width of a moment in an index.
+const dueDigits = 16
+
+// dueAt is how a moment begins in byDue: their order is that of the moments.
+func dueAt(micros int64) string {
+	return fmt.Sprintf("%0*x", dueDigits, uint64(micros)^1<<63) //nolint:gosec // a bijection, negative ones first
+}
+
+// due is the member of a record in byDue.
+func due(r *store.Record) string { return dueAt(micros(r.Due)) + r.Key }
+
+func parseDue(member string) (at contract.Position, ok bool) {
+	if len(member) < dueDigits {
+		return contract.Position{}, false
+	}
+	v, err := strconv.ParseUint(member[:dueDigits], 16, 64)
+	return contract.Position{Due: time.UnixMicro(int64(v ^ 1<<63)).UTC(), Key: member[dueDigits:]}, err == nil //nolint:gosec // a bijection
+}
+
 // expiry is the member of a record in the index of expiries: with what the other
 // indexes hold of it, so that these can be tidied when the record is gone.
 func expiry(r *store.Record) string {
-	return sized(r.Class) + sized(r.State) + sized(r.Group) + r.Key
+	return sized(r.Class) + sized(r.State) + sized(r.Group) + due(r)
 }
 
-func parseExpiry(member string) (class, state, group, key string, ok bool) {
-	for _, text := range []*string{&class, &state, &group} {
-		digits, rest, found := strings.Cut(member, ":")
-		n, err := strconv.Atoi(digits)
-		if !found || err != nil || n < 0 || n > len(rest) {
-			return "", "", "", "", false
+// parseExpiry gives what an index says of a record: Class, State, Group, Due, Key.
+func parseExpiry(member string) (r store.Record, ok bool) {
+	for _, text := range []*string{&r.Class, &r.State, &r.Group} {
+		if *text, member, ok = cutSized(member); !ok {
+			return store.Record{}, false
 		}
-		*text, member = rest[:n], rest[n:]
 	}
-	return class, state, group, member, true
+	at, ok := parseDue(member)
+	r.Key = at.Key
+	if at.Due.UnixMicro() != 0 {
+		r.Due = at.Due
+	}
+	return r, ok
+}
+
+// cutSized is the inverse of sized.
+func cutSized(s string) (text, rest string, ok bool) {
+	digits, rest, found := strings.Cut(s, ":")
+	n, err := strconv.Atoi(digits)
+	if !found || err != nil || n < 0 || n > len(rest) {
+		return "", "", false
+	}
+	return rest[:n], rest[n:], true
 }
 
 // wakeText is what is published about a record that changed.
 func wakeText(partition, class, key string) string { return sized(partition) + sized(class) + key }
 
-func parseWake(text string) (partition, class, key string, ok bool) {
-	for _, part := range []*string{&partition, &class} {
-		digits, rest, found := strings.Cut(text, ":")
-		n, err := strconv.Atoi(digits)
-		if !found || err != nil || n < 0 || n > len(rest) {
-			return "", "", "", false
+func parseWake(text string) (k wake.Key, ok bool) {
+	for _, part := range []*string{&k.Partition, &k.Class} {
+		if *part, text, ok = cutSized(text); !ok {
+			return wake.Key{}, false
 		}
-		*part, text = rest[:n], rest[n:]
 	}
-	return partition, class, text, true
+	k.Key = text
+	return k, true
 }

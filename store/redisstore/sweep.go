@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-
-	"github.com/seeother/seeother/store"
 )
 
 // What has expired is taken out of the indexes some at a time. The records
@@ -17,32 +15,44 @@ const (
 	sweepChunk = 256
 )
 
-// tidyScript takes an expired record out of its indexes, unless it is live
-// again: then its place in the index of expiries is another one. KEYS: the
-// expiries, and the other indexes; ARGV: now, the member, the key.
+// tidyScript takes a record that has expired out of its indexes. A later record
+// may be under its key: then it stays in those that this one is in too. KEYS: the
+// expiries, the record, and the indexes; ARGV: now, the member of the expiries,
+// the moment in it as a record has it; then for each index the member, which field
+// it is about (state, group, due or key), and what a record has in that field.
 var tidyScript = rueidis.NewLuaScript(`
 local at = redis.call('ZSCORE', KEYS[1], ARGV[2])
 if not at or tonumber(at) > tonumber(ARGV[1]) then return 0 end
 redis.call('ZREM', KEYS[1], ARGV[2])
-local v = redis.call('GET', KEYS[2])
-if v and string.byte(v, 9) == 1 and string.sub(v, 34, 41) ~= ARGV[4] then return 0 end
-for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[3]) end
+local live = {}
+local v = redis.call('GETRANGE', KEYS[2], 0, 1100)
+if #v > 45 and string.sub(v, 34, 41) ~= ARGV[3] then
+  local n = struct.unpack('>I2', v, 42)
+  local m = struct.unpack('>I2', v, 44 + n)
+  live = {key = '', due = string.sub(v, 26, 33), state = string.sub(v, 44, 43 + n), group = string.sub(v, 46 + n, 45 + n + m)}
+end
+for i = 3, #KEYS do
+  local j = 4 + (i - 3) * 3
+  if live[ARGV[j + 1]] ~= ARGV[j + 2] then redis.call('ZREM', KEYS[i], ARGV[j]) end
+end
 return 1`)
 
 func (s *Store) sweepAll() {
 	for {
 		select {
-		case <-s.closing:
+		case <-s.life.Done():
 			return
 		case <-time.After(sweepEvery):
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), sweepEvery)
+		ctx, cancel := context.WithTimeout(s.life, sweepEvery)
 		_, _ = s.sweep(ctx) // tried again
 		cancel()
+		s.known.Clear() // they are announced again: the server may have lost the list
 	}
 }
 
-// sweep tidies what has expired in all partitions, and reports how much.
+// sweep tidies what has expired in all partitions, a chunk of each in turn, and
+// reports how much.
 func (s *Store) sweep(ctx context.Context) (n int, err error) {
 	ctx, done, err := s.begin(ctx)
 	if err != nil {
@@ -53,52 +63,56 @@ func (s *Store) sweep(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, wrap(err)
 	}
-	for _, p := range partitions {
-		for {
+	for len(partitions) > 0 {
+		var more []string
+		for _, p := range partitions {
 			some, err := s.sweepOne(ctx, p)
 			n += some
 			if err != nil {
 				return n, err
 			}
-			if some < sweepChunk {
-				break
+			if some == sweepChunk {
+				more = append(more, p)
 			}
 		}
+		partitions = more
 	}
 	return n, nil
 }
 
 func (s *Store) sweepOne(ctx context.Context, partition string) (int, error) {
-	now, _, err := s.read(ctx, []string{s.names.versions(partition)})
+	got, err := s.read(ctx, []string{s.names.versions(partition)}, 0, unbounded)
 	if err != nil {
 		return 0, err
 	}
-	upTo := strconv.FormatInt(now.UnixMicro(), 10)
-	found, err := s.client.Do(ctx, s.client.B().Zrange().Key(s.names.expiries(partition)).Min("-inf").Max(upTo).Byscore().
+	now := strconv.FormatInt(got.now.UnixMicro(), 10)
+	found, err := s.client.Do(ctx, s.client.B().Zrange().Key(s.names.expiries(partition)).Min("-inf").Max(now).Byscore().
 		Limit(0, sweepChunk).Withscores().Build()).AsZScores()
-	if err != nil {
+	if err != nil || len(found) == 0 {
 		return 0, wrap(err)
 	}
+	work := make([]rueidis.LuaExec, 0, len(found))
 	for _, z := range found {
-		if err := s.tidy(ctx, partition, upTo, z); err != nil {
-			return 0, err
+		work = append(work, s.tidy(partition, now, z))
+	}
+	for _, done := range tidyScript.ExecMulti(ctx, s.client, work...) {
+		if err := done.Error(); err != nil {
+			return 0, wrap(err)
 		}
 	}
 	return len(found), nil
 }
 
-func (s *Store) tidy(ctx context.Context, partition, now string, z rueidis.ZScore) error {
-	class, state, group, key, ok := parseExpiry(z.Member)
+// tidy is a call of tidyScript for one member of the expiries.
+func (s *Store) tidy(partition, now string, z rueidis.ZScore) rueidis.LuaExec {
+	x := rueidis.LuaExec{Keys: []string{s.names.expiries(partition)}, Args: []string{now, z.Member, inRecord(int64(z.Score))}}
+	r, ok := parseExpiry(z.Member)
+	x.Keys = append(x.Keys, s.names.record(partition, r.Class, r.Key))
 	if !ok {
-		return wrap(s.client.Do(ctx, s.client.B().Zrem().Key(s.names.expiries(partition)).Member(z.Member).Build()).Error())
+		return x // it has no place in another index
 	}
-	keys := []string{s.names.expiries(partition), s.names.record(partition, class, key), s.names.byKey(partition, class), s.names.byDue(partition, class)}
-	if state != "" {
-		keys = append(keys, s.names.byState(partition, class, state))
+	for _, e := range s.names.entries(partition, &r) {
+		x.Keys, x.Args = append(x.Keys, e.index), append(x.Args, e.member, e.field, e.value)
 	}
-	if group != "" {
-		keys = append(keys, s.names.byGroup(partition, class, group))
-	}
-	expires := encode(&store.Record{Expires: moment(int64(z.Score))})[headBytes+24 : headBytes+32]
-	return wrap(tidyScript.Exec(ctx, s.client, keys, []string{now, z.Member, key, expires}).Error())
+	return x
 }

@@ -23,6 +23,10 @@ type Key struct{ Partition, Class, Key string }
 // Hub knows who sleeps on which record. Its zero value is ready to use, and
 // all methods are safe for concurrent use.
 type Hub struct {
+	// Poll is how often a sleeper looks without being rung; 0: never. It is for
+	// stores that hear of changes from afar, and may miss one. Set it before use.
+	Poll time.Duration
+
 	keys  atomic.Int64 // how many are in bells: most changes wake nobody
 	mu    sync.Mutex
 	bells map[Key]*bell // guarded by mu; only keys that someone sleeps on
@@ -41,6 +45,16 @@ func (h *Hub) Ring(k Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if b := h.bells[k]; b != nil {
+		close(b.rung)
+		h.forget(k)
+	}
+}
+
+// RingAll wakes everyone: changes may have been missed.
+func (h *Hub) RingAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, b := range h.bells {
 		close(b.rung)
 		h.forget(k)
 	}
@@ -91,7 +105,7 @@ func (h *Hub) Until(ctx context.Context, closed <-chan struct{}, k Key, version 
 			leave()
 			return r, now, err
 		}
-		err = sleep(ctx, closed, rung, r.Expires, now)
+		err = sleep(ctx, closed, rung, h.nap(r.Expires, now))
 		leave()
 		if err != nil {
 			return store.Record{}, now, err
@@ -106,16 +120,28 @@ func settled(r store.Record, err error, version uint64) bool {
 	return err != nil || r.Version != version
 }
 
-func sleep(ctx context.Context, closed, rung <-chan struct{}, expires, now time.Time) error {
-	var expired <-chan time.Time
-	if !expires.IsZero() {
-		t := time.NewTimer(min(expires.Sub(now), recheck))
+// nap is how long to sleep at most; 0: until woken.
+func (h *Hub) nap(expires, now time.Time) time.Duration {
+	if expires.IsZero() {
+		return h.Poll
+	}
+	d := min(max(expires.Sub(now), 1), recheck)
+	if h.Poll > 0 {
+		d = min(d, h.Poll)
+	}
+	return d
+}
+
+func sleep(ctx context.Context, closed, rung <-chan struct{}, atMost time.Duration) error {
+	var over <-chan time.Time
+	if atMost > 0 {
+		t := time.NewTimer(atMost)
 		defer t.Stop()
-		expired = t.C
+		over = t.C
 	}
 	select {
 	case <-rung:
-	case <-expired:
+	case <-over:
 	case <-closed:
 		return store.ErrClosed
 	case <-ctx.Done():
