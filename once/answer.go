@@ -72,7 +72,7 @@ func (x *exchange) replay(f finding) {
 	res := f.entry.Result
 	switch {
 	case f.entry.ResolvedBy != "" && res != nil:
-		x.refuse("unkept", notShown("an operator found out that it happened, and nobody has the app's answer"))
+		x.refuse("unkept", notShown("an operator or a probe found out that it happened, and nobody has the app's answer"))
 	case res == nil || f.now.Sub(f.entry.Ended) >= x.guard.cfg.Retention:
 		f.verdict = expired
 		x.answer(f)

@@ -1,7 +1,6 @@
 package once
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -199,7 +198,7 @@ type start struct {
 	onUncertain OnUncertain
 	spends      []Spend
 	audit       []byte
-	input       []byte // of a task, as it was given
+	input       []byte // what its fingerprint is made of; nil: not known yet
 }
 
 // begin starts the key or says what is there instead. With an error, the start
@@ -241,7 +240,7 @@ func (g *Guard) begin(ctx context.Context, s start) (finding, error) {
 				return known, err
 			}
 		}
-		if found.verdict != mayStart && (onUncertain != Retry || !found.retryable(fresh)) {
+		if found.verdict != mayStart && (onUncertain != Retry || !g.retryable(found, s)) {
 			return found, nil
 		}
 		before = found
@@ -267,15 +266,15 @@ func (g *Guard) started(ctx context.Context, s start, e entry, before finding, w
 	return finding{verdict: mayStart, entry: e, now: w.now, run: r}
 }
 
-// retryable reports whether f is uncertain and the same submission as fresh, as
+// retryable reports whether f is uncertain and the same submission as s, as
 // far as that is known before the body's end.
-func (f finding) retryable(fresh entry) bool {
+func (g *Guard) retryable(f finding, s start) bool {
 	if f.verdict != uncertain || f.record.State != StateUncertain {
 		return false
 	}
 	old := early{sum: f.entry.Early, length: f.entry.Length}
-	return !old.conflicts(early{sum: fresh.Early, length: fresh.Length}) &&
-		(f.entry.Fingerprint == nil || fresh.Fingerprint == nil || bytes.Equal(f.entry.Fingerprint, fresh.Fingerprint))
+	return !old.conflicts(early{sum: s.fresh.Early, length: s.fresh.Length}) &&
+		(f.entry.Fingerprint == nil || s.input == nil || g.isPrint(f.entry.Fingerprint, s.input))
 }
 
 // written is what put returns.

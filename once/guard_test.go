@@ -190,7 +190,7 @@ func TestResolve(t *testing.T) {
 	if s, err = g.Resolve(ctx, id, Resolution{As: StateCompleted}); err != nil || s.State != StateCompleted || s.ResolvedBy != "an operator" {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	mustBe(t, post(h, "k", "body"), 409, "an operator found out that it happened")
+	mustBe(t, post(h, "k", "body"), 409, "an operator or a probe found out that it happened")
 	a.mustHaveRun(t, 2)
 }
 

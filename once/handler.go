@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -196,7 +197,9 @@ func (x *exchange) resolve() {
 			return
 		}
 		if !x.wait(found, deadline) {
-			x.inFlight()
+			if !x.respondAsync(found) {
+				x.inFlight()
+			}
 			return
 		}
 	}
@@ -218,12 +221,17 @@ func (x *exchange) look() (finding, error) {
 	if full, _ := x.tooDoubtful(); full || !x.body.sendable() {
 		found, err := x.lookOnly()
 		// A retry adds no doubt, and may be the only thing that ends it.
-		if err != nil || x.policy.OnUncertain != Retry || !x.body.sendable() || !found.retryable(x.fresh) {
+		if err != nil || x.policy.OnUncertain != Retry || !x.body.sendable() || !x.guard.retryable(found, x.begins()) {
 			return found, err
 		}
 	}
 	x.tried = true
-	return x.guard.begin(x.r.Context(), start{id: x.id, group: x.group, fresh: x.fresh, onUncertain: x.policy.OnUncertain})
+	return x.guard.begin(x.r.Context(), x.begins())
+}
+
+// begins is what this request would start.
+func (x *exchange) begins() start {
+	return start{id: x.id, group: x.group, fresh: x.fresh, onUncertain: x.policy.OnUncertain, input: x.body.sum}
 }
 
 // lookOnly finds what is there for a request that may not start.
@@ -308,6 +316,9 @@ func (x *exchange) patience() time.Duration {
 	if seconds, ok := preferWait(x.r.Header); ok {
 		return min(time.Duration(seconds)*time.Second, x.guard.cfg.MaxWait)
 	}
+	if x.policy.StatusPath != "" && prefersAsync(x.r.Header) {
+		return 0
+	}
 	return x.guard.cfg.Wait
 }
 
@@ -315,18 +326,30 @@ func (x *exchange) patience() time.Duration {
 // first that can be read counts. More than a week is a week.
 func preferWait(h http.Header) (seconds int, ok bool) {
 	const most = 7 * 24 * 60 * 60
-	for _, line := range h.Values("Prefer") {
-		for item := range strings.SplitSeq(line, ",") {
-			item, _, _ = strings.Cut(item, ";") // parameters
-			name, value, _ := strings.Cut(item, "=")
-			if !strings.EqualFold(strings.Trim(name, " \t"), "wait") {
-				continue
-			}
-			n, err := strconv.ParseUint(strings.Trim(value, "\" \t"), 10, 64)
-			if err == nil || errors.Is(err, strconv.ErrRange) {
-				return int(min(n, most)), true
-			}
+	for name, value := range preferences(h) {
+		if !strings.EqualFold(name, "wait") {
+			continue
+		}
+		n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 64)
+		if err == nil || errors.Is(err, strconv.ErrRange) {
+			return int(min(n, most)), true
 		}
 	}
 	return 0, false
+}
+
+// preferences are the names and values in Prefer, without parameters (RFC 7240
+// section 2).
+func preferences(h http.Header) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for _, line := range h.Values("Prefer") {
+			for item := range strings.SplitSeq(line, ",") {
+				item, _, _ = strings.Cut(item, ";")
+				name, value, _ := strings.Cut(item, "=")
+				if !yield(strings.Trim(name, " \t"), strings.Trim(value, " \t")) {
+					return
+				}
+			}
+		}
+	}
 }

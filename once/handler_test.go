@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -125,6 +126,89 @@ func TestANavigationIsRefusedWithAPage(t *testing.T) {
 	h := newGuard(t, newFaulty(), Config{}).Handler(Policy{Required: true}, &app{})
 	w := do(h, request("", "body", header("Sec-Fetch-Mode", "navigate")))
 	mustBe(t, w, 400, "<h1>A key is required</h1>")
+}
+
+// TestEveryRefusalIsAPageForANavigation asks for each with a form that a browser
+// sends, and whose text somebody else chose.
+func TestEveryRefusalIsAPageForANavigation(t *testing.T) {
+	t.Parallel()
+	bad := "<script>alert(1)</script>"
+	navigate := func(key, body string) *http.Request {
+		return request(key, body, func(r *http.Request) {
+			r.Host = "h"
+			r.URL.RawQuery = "a=" + bad
+			r.Header.Set("Accept", "text/html,application/xhtml+xml")
+			r.Header.Set("Sec-Fetch-Mode", "navigate")
+		})
+	}
+	for kind, provoke := range map[string]func(*Guard, *app, *faulty) *http.Request{
+		"key-malformed":     func(*Guard, *app, *faulty) *http.Request { return navigate(bad+" x", "body") },
+		"key-missing":       func(*Guard, *app, *faulty) *http.Request { return navigate("", "body") },
+		"store-unavailable": func(_ *Guard, _ *app, st *faulty) *http.Request { st.failWrites(); return navigate("k", "body") },
+		"overloaded": func(g *Guard, _ *app, _ *faulty) *http.Request {
+			g.cfg.MaxActive = 0
+			return navigate("k", "body")
+		},
+		"too-many-submissions": func(g *Guard, _ *app, _ *faulty) *http.Request {
+			g.cfg.MaxActivePerPrincipal = 0
+			return navigate("k", "body")
+		},
+		"too-many-uncertain": func(g *Guard, _ *app, _ *faulty) *http.Request {
+			g.cfg.MaxUncertain = 0
+			return navigate("k", "body")
+		},
+		"body-cut-short": func(*Guard, *app, *faulty) *http.Request {
+			r := navigate("k", "body")
+			r.Body = io.NopCloser(brokenReader{})
+			return r
+		},
+		"key-reused": func(g *Guard, a *app, _ *faulty) *http.Request {
+			do(g.Handler(Policy{}, a), navigate("k", "body"))
+			return navigate("k", bad)
+		},
+		"answer-not-kept": func(g *Guard, a *app, _ *faulty) *http.Request {
+			g.cfg.ResultLimit = 1
+			do(g.Handler(Policy{}, a), navigate("k", "body"))
+			return navigate("k", "body")
+		},
+		"in-flight": func(g *Guard, a *app, _ *faulty) *http.Request {
+			g.cfg.Wait = 0
+			r := navigate("k", "body")
+			fresh := entry{Early: earlyOf(r).sum, Length: earlyOf(r).length, Owner: "o"}
+			f, err := g.begin(t.Context(), start{id: recordKey("default", nobody, "POST", "h", "", "k"), fresh: fresh})
+			if err != nil || f.run == nil {
+				t.Error(err)
+			}
+			return r
+		},
+		"outcome-uncertain": func(g *Guard, a *app, _ *faulty) *http.Request {
+			a.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }
+			do(g.Handler(Policy{}, a), navigate("k", "body"))
+			return navigate("k", "body")
+		},
+		"outcome-not-recorded": func(_ *Guard, _ *app, st *faulty) *http.Request {
+			st.failWrites(StateCompleted)
+			return navigate("k", "body")
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			st, a := newFaulty(), &app{}
+			g := newGuard(t, st, Config{})
+			w := do(g.Handler(Policy{Required: true}, a), provoke(g, a, st))
+			body, h := w.Body.String(), w.Header()
+			if w.Code < 400 || h.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(body, w.Result().Status[:3]+" "+kind) {
+				t.Errorf("got %d %v %q", w.Code, h, body)
+			}
+			if strings.Contains(body, "<script") || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'") ||
+				h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" {
+				t.Errorf("header %v, page %q", h, body)
+			}
+			if said := regexp.MustCompile(`<p>([^<]{20,})</p>`).FindString(body); said == "" {
+				t.Errorf("nothing says what to do: %q", body)
+			}
+		})
+	}
 }
 
 func TestDuplicatesWait(t *testing.T) {

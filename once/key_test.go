@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/seeother/seeother/store/memstore"
 )
 
 func TestClientKey(t *testing.T) {
@@ -50,6 +52,42 @@ func TestClientKey(t *testing.T) {
 				t.Errorf("got %q, %v; want %q, %v", got, err, test.want, test.err)
 			}
 		})
+	}
+}
+
+// TestAKeyInAnotherHeaderIsAsStrict sends what a webhook's sender, or somebody who
+// is none, could send.
+func TestAKeyInAnotherHeaderIsAsStrict(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		lines  []string
+		status int
+		kind   string
+	}{
+		{"one byte", []string{"x"}, 201, "run"},
+		{"255 bytes", []string{strings.Repeat("k", 255)}, 201, "run"},
+		{"a quoted one", []string{`"msg_1"`}, 201, "run"},
+		{"none", nil, 400, "key-missing"},
+		{"an empty one", []string{""}, 400, "key-malformed"},
+		{"two headers", []string{"a", "a"}, 400, "key-malformed"},
+		{"non-ASCII", []string{"schl\xc3\xbcssel"}, 400, "key-malformed"},
+		{"256 bytes", []string{strings.Repeat("k", 256)}, 400, "key-malformed"},
+		{"a million bytes", []string{strings.Repeat("k", 1e6)}, 400, "key-malformed"},
+	} {
+		for _, preset := range []string{"github", "standard-webhooks"} {
+			a := &app{}
+			source := Webhooks[preset]
+			h := newGuard(t, memstore.New(), Config{}).Handler(Policy{Key: source, Required: true}, a)
+			w := do(h, request("", "body", func(r *http.Request) {
+				if test.lines != nil {
+					r.Header[http.CanonicalHeaderKey(source.Header)] = test.lines
+				}
+			}))
+			if w.Code != test.status || !strings.Contains(w.Body.String(), test.kind) || a.runs.Load() == 1 != (test.status == 201) {
+				t.Errorf("%s, %s: got %d %.200q", test.name, preset, w.Code, w.Body)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package once
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,6 +131,8 @@ func (g *Guard) summarize(rec store.Record) (Summary, error) {
 type Resolution struct {
 	As   string `json:"as"`             // StateCompleted: it happened; StateReleased: it did not, and may start again
 	Note string `json:"note,omitempty"` // who, and how they know; kept on the record
+
+	by string // who; an operator where empty
 }
 
 // maxNote bounds what an operator writes, in bytes.
@@ -172,7 +175,7 @@ func (g *Guard) Resolve(ctx context.Context, id string, how Resolution) (Summary
 	g.counts.add("resolved")
 	g.observe(ctx, seeother.Decision{
 		Action: "resolved", Route: e.Route, Applied: true, Method: e.Method, Path: e.Path,
-		Reason: "an operator resolved it as " + how.As, Record: id,
+		Reason: cmp.Or(how.by, "an operator") + " resolved it as " + how.As, Record: id,
 	})
 	return g.Show(ctx, id)
 }

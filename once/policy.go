@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/seeother/seeother"
 )
@@ -39,6 +40,9 @@ type Policy struct {
 	Probe        Probe    // of AskProbe
 	Replay       []string // headers of the first answer to repeat, beside the usual ones
 	ServerTiming bool     // tell the browser's tools
+	// StatusPath is where Guard.Status is served, such as /.well-known/seeother/once/.
+	// With it a duplicate of what still runs may say Prefer: respond-async.
+	StatusPath string
 
 	// Principal says on whose behalf a request comes; the zero PrincipalRule's
 	// Of where nil.
@@ -64,6 +68,9 @@ func (p Policy) Validate() error {
 	}
 	if (p.OnUncertain == AskProbe) != (p.Probe != nil) {
 		errs = append(errs, errors.New("probe: wanted with AskProbe, and not without"))
+	}
+	if p.StatusPath != "" && (p.StatusPath[0] != '/' || !strings.HasSuffix(p.StatusPath, "/")) {
+		errs = append(errs, fmt.Errorf("status path %q: want a slash at both ends", p.StatusPath))
 	}
 	for _, s := range p.NotApplied {
 		if s < 400 || s > 599 {

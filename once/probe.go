@@ -105,13 +105,9 @@ type probes struct {
 // probe asks about an uncertain record and writes the answer down. changed says
 // that the record may be another one now.
 func (x *exchange) probe(f finding) (changed bool) {
-	p := &x.guard.probes
-	changed, _, _ = func() (bool, error, bool) {
-		v, err, shared := p.flight.Do(f.record.Key, func() (any, error) { return x.probeOnce(f), nil })
-		done, _ := v.(bool)
-		return done, err, shared
-	}()
-	return changed
+	said, err, _ := x.guard.probes.flight.Do(f.record.Key, func() (any, error) { return x.probeOnce(f), nil })
+	changed, _ = said.(bool)
+	return changed && err == nil
 }
 
 func (x *exchange) probeOnce(f finding) bool {
@@ -148,7 +144,7 @@ func (x *exchange) probeOnce(f finding) bool {
 	if as == "" {
 		return false
 	}
-	_, err = g.Resolve(ctx, f.record.Key, Resolution{As: as, Note: reason})
+	_, err = g.Resolve(ctx, f.record.Key, Resolution{As: as, Note: reason, by: "a probe"})
 	// Somebody else may have been faster: then it is another record, too.
 	return err == nil || errors.Is(err, ErrNotUncertain) || errors.Is(err, store.ErrConflict)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -90,6 +91,26 @@ func TestAFingerprintIsKeyedAndComparesAcrossKeys(t *testing.T) {
 		t.Error(err)
 	}
 	mustBegin(t, two, Task{Key: "t", Input: []byte("a")}, Duplicate)
+}
+
+// TestARetryKnowsItsBodyAcrossKeys starts a doubtful submission again after the key
+// that made its fingerprint was changed.
+func TestARetryKnowsItsBodyAcrossKeys(t *testing.T) {
+	t.Parallel()
+	st := memstore.New()
+	a := &app{answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }}
+	one, err := New(t.Context(), st, Config{Keys: keys(t, "a1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBe(t, post(one.Handler(Policy{}, a), "k", "body"), 502, "")
+	_ = one.Close(t.Context())
+	a.answer = nil
+	h := newGuard(t, st, Config{Keys: keys(t, "b2", "a1")}).Handler(Policy{OnUncertain: Retry}, a)
+	mustBe(t, post(h, "k", "bodY"), 422, "key-reused")
+	mustBe(t, post(h, "k", "body"), 201, "run 2")
+	mustBe(t, post(h, "k", "body"), 201, "run 2")
+	a.mustHaveRun(t, 2)
 }
 
 // TestARecordCannotStandInForAnother swaps the values of two records.

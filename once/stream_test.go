@@ -265,6 +265,53 @@ func TestAnAnswerThatIsNotKeptIsOnRecordBeforeItsFirstByte(t *testing.T) {
 	}
 }
 
+// counter is a client that takes whatever comes, and keeps nothing.
+type counter struct {
+	header http.Header
+	status int
+	n      int64
+	most   int64 // bytes that the guard held meanwhile
+	guard  *Guard
+}
+
+func (c *counter) Header() http.Header    { return c.header }
+func (c *counter) WriteHeader(status int) { c.status = status }
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	c.most = max(c.most, c.guard.memory.Load())
+	return len(p), nil
+}
+
+func TestAnAnswerOfFiveGigabytesIsNotHeld(t *testing.T) {
+	const piece, all = 1 << 20, 5 << 30
+	a := &app{answer: func(w http.ResponseWriter, _ *http.Request) {
+		p := make([]byte, piece)
+		for range all / piece {
+			if _, err := w.Write(p); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}}
+	g := newGuard(t, newFaulty(), Config{ResultLimit: 4 << 20})
+	c := &counter{header: http.Header{}, guard: g}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	g.Handler(Policy{}, a).ServeHTTP(c, request("k", "body", nil))
+	runtime.ReadMemStats(&after)
+	if c.status != 200 || c.n != all {
+		t.Errorf("the client got %d and %d bytes", c.status, c.n)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; c.most > 5<<20 || took > 64<<20 {
+		t.Errorf("%d bytes were held, and %d taken in all", c.most, took)
+	}
+	if s := mustBeState(t, g, StateCompleted); s.BodyKept || g.Stats().Memory != 0 {
+		t.Errorf("record %+v, %d bytes are held", s, g.Stats().Memory)
+	}
+	mustBe(t, post(g.Handler(Policy{}, a), "k", "body"), 409, "answer-not-kept")
+	a.mustHaveRun(t, 1)
+}
+
 func TestAnAnswerOfExactlyTheLimitIsKept(t *testing.T) {
 	a := &app{answer: func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "01234")

@@ -287,3 +287,23 @@ func FuzzKeyAt(f *testing.F) {
 		steady([]byte(body), []string{"id"})
 	})
 }
+
+// TestAForgeryDoesNotUseUpAnID sends a delivery with a signature that is none
+// before the real one.
+func TestAForgeryDoesNotUseUpAnID(t *testing.T) {
+	t.Parallel()
+	s := senders["stripe"]
+	a := &app{answer: func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !s.verify(r, string(body)) {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}}
+	h := newGuard(t, memstore.New(), Config{}).Handler(Policy{Key: Webhooks["stripe"], NotApplied: []int{400}}, a)
+	forged := strings.Replace(s.body(0), "setup_intent.created", "charge.refunded", 1)
+	mustBe(t, do(h, request("", forged, header("Stripe-Signature", "t=1,v1=00"))), 400, "")
+	signed := header("Stripe-Signature", s.headers(s.body(0), 1686089970)["Stripe-Signature"])
+	mustBe(t, do(h, request("", s.body(0), signed)), 200, "")
+	mustBe(t, do(h, request("", s.body(0), signed)), 200, "")
+	a.mustHaveRun(t, 2)
+}

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/internal/rollout"
+	"github.com/seeother/seeother/once"
 )
 
 // Keys that a reload takes over at once. Whatever else there is in the file
@@ -99,6 +102,26 @@ routes:
 	} {
 		if !ok {
 			t.Errorf("not so: %s: %+v", what, got)
+		}
+	}
+}
+
+// TestWhatTheLibraryTakesForAKeyCanBeConfigured holds the two lists together: the
+// configuration does not know the library.
+func TestWhatTheLibraryTakesForAKeyCanBeConfigured(t *testing.T) {
+	t.Parallel()
+	keys := append(slices.Collect(maps.Keys(once.Webhooks)), "/id", "/a~1b", "/"+strings.Repeat("a", 511), "/"+strings.Repeat("a", 512), "/~2", "X-Key", "a b")
+	for _, key := range keys {
+		want, bad := once.ParseKeySource(key)
+		file, err := configfile.Parse("f.yaml", fmt.Appendf(nil, "routes: [{name: a, path: /a, once: {key: %q}}]", key))
+		if (err == nil) != (bad == nil) {
+			t.Errorf("%.20q: the configuration says %v, the library %v", key, err, bad)
+		}
+		if err != nil {
+			continue
+		}
+		if got := routes(file, rollout.Stages{})[0].Once.Key; !reflect.DeepEqual(got, want) {
+			t.Errorf("%.20q is %+v, want %+v", key, got, want)
 		}
 	}
 }

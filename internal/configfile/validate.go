@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,17 +162,14 @@ func (o OncePolicy) check(r *report, path string) {
 	switch u, err := url.Parse(o.Probe); {
 	case (o.OnUncertain == "probe") != (o.Probe != ""):
 		r.add(path+".probe", `give a URL in "probe", and write "on_uncertain: probe"`, "probe and on_uncertain: probe want each other")
-	case o.Probe != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil):
-		r.add(path+".probe", "for example http://127.0.0.1:5000/once-probe", "want an http or https URL without a user")
+	case o.Probe != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != ""):
+		r.add(path+".probe", "for example http://127.0.0.1:5000/once-probe", "want an http or https URL without a user and a fragment")
 	}
 	if len(o.Methods) == 0 {
 		r.add(path+".methods", `write "stage: off" to guard nothing`, "the list is empty")
 	}
-	checkToken(r, path+".header", o.Header)
-	switch strings.ToLower(o.Header) {
-	case "host", "content-length", "transfer-encoding", "connection", "trailer", "expect":
-		r.add(path+".header", "name the header in which clients send their key", "%q belongs to HTTP itself, and holds no key", o.Header)
-	}
+	checkKeyHeader(r, path+".header", o.Header)
+	o.checkKey(r, path+".key")
 	for i, name := range o.ReplayHeaders {
 		checkToken(r, fmt.Sprintf("%s.replay_headers[%d]", path, i), name)
 		if strings.EqualFold(name, "Set-Cookie") {
@@ -182,6 +180,36 @@ func (o OncePolicy) check(r *report, path string) {
 		checkToken(r, path+".principal.header", o.Principal.Header)
 	}
 	checkCookie(r, path+".principal.cookie", o.Principal.Cookie)
+}
+
+// webhooks are the names that key takes beside headers and pointers.
+var webhooks = []string{"stripe", "github", "standard-webhooks"}
+
+func (o OncePolicy) checkKey(r *report, path string) {
+	pointer := strings.HasPrefix(o.Key, "/")
+	switch {
+	case o.Key == "" || slices.Contains(webhooks, o.Key):
+	case slices.Contains(webhooks, strings.ToLower(o.Key)):
+		r.add(path, fmt.Sprintf("did you mean %q?", strings.ToLower(o.Key)), "%q is neither a header nor one of %s", clip(o.Key), strings.Join(webhooks, ", "))
+	case pointer && (len(o.Key) > maxPointer || badEscape.MatchString(o.Key)):
+		r.add(path, "write ~0 for ~ and ~1 for / in a name", "%q is not a JSON pointer of at most %d bytes", clip(o.Key), maxPointer)
+	case !pointer:
+		checkKeyHeader(r, path, o.Key)
+	}
+}
+
+// maxPointer is the longest JSON pointer, in bytes.
+const maxPointer = 512
+
+// badEscape finds a ~ that escapes nothing (RFC 6901 section 3).
+var badEscape = regexp.MustCompile(`~([^01]|$)`)
+
+func checkKeyHeader(r *report, path, name string) {
+	checkToken(r, path, name)
+	switch strings.ToLower(name) {
+	case "host", "content-length", "transfer-encoding", "connection", "trailer", "expect":
+		r.add(path, "name the header in which clients send their key", "%q belongs to HTTP itself, and holds no key", name)
+	}
 }
 
 func checkCookie(r *report, path string, c Cookie) {

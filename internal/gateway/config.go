@@ -170,7 +170,7 @@ func (g *Gateway) seeOther(route Route) seeother.Policy {
 
 func (g *Gateway) once(route Route) once.Policy {
 	p := *route.Once
-	p.Route = route.Name
+	p.Route, p.StatusPath = route.Name, statusPath
 	p.ServerTiming = p.ServerTiming || g.cfg.ServerTiming
 	if p.Client == nil {
 		p.Client = g.client

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,6 +133,10 @@ func (g *Gateway) serve(c *chain, w *recorder, r *http.Request) {
 
 // route sends a request on that no rule has answered.
 func (g *Gateway) route(c *chain, w http.ResponseWriter, r *http.Request) {
+	if c.status != nil && strings.HasPrefix(r.URL.Path, statusPath) {
+		c.status.ServeHTTP(w, r)
+		return
+	}
 	link := c.match(r)
 	if g.failOver(w, r, link) {
 		return
@@ -220,8 +225,13 @@ func (g *Gateway) Close() {
 type chain struct {
 	handler http.Handler // the rules, and behind them the links
 	links   []link
-	others  link // what no route matches
+	others  link         // what no route matches
+	status  http.Handler // of submissions; nil where none is guarded
 }
+
+// statusPath is where submissions tell how far they are. Nothing below it reaches
+// the app. A path that only some would take for one of these is the app's.
+const statusPath = "/.well-known/seeother/once/"
 
 type link struct {
 	pattern pattern
@@ -260,6 +270,16 @@ func (c *chain) find(method, path string) *link {
 	return &c.others
 }
 
+// policy is that of the guarded route of this name.
+func (c *chain) policy(route string) (once.Policy, bool) {
+	for i := range c.links {
+		if p := c.links[i].once; p != nil && p.Route == route {
+			return *p, true
+		}
+	}
+	return once.Policy{}, false
+}
+
 func (l *link) takes(method string) bool {
 	return len(l.methods) == 0 || slices.Contains(l.methods, method)
 }
@@ -274,6 +294,9 @@ func (g *Gateway) compile(routes []Route, rules seeother.Stage) (*chain, error) 
 			continue
 		}
 		c.links = append(c.links, l)
+	}
+	if slices.ContainsFunc(c.links, func(l link) bool { return l.once != nil }) {
+		c.status = g.guard.Status(statusPath, c.policy)
 	}
 	c.others = link{handler: g.proxy(false, false), maxBody: g.cfg.Limits.Body}
 	c.handler = g.redirects(c, rules, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.route(c, w, r) }))

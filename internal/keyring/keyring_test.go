@@ -99,3 +99,22 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParse(f *testing.F) {
+	f.Add("# the new one\n" + hex.EncodeToString(raw(2)) + "\n" + base64.StdEncoding.EncodeToString(raw(1)))
+	f.Add("hunter2")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := Parse(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		if n := len(r.keys); n == 0 || n > MaxKeys {
+			t.Fatalf("%d keys of %q", n, text)
+		}
+		sealed := r.Seal([]byte("x"), []byte("p"))
+		if got, err := r.Open(sealed, []byte("p")); err != nil || string(got) != "x" {
+			t.Errorf("%q, %v with the keys of %q", got, err, text)
+		}
+	})
+}
