@@ -113,6 +113,7 @@ func (s *Store) parse(rawURL string) (rueidis.ClientOption, error) {
 		return wrong("user, password, database or parameters cannot be read") // the reason may hold them
 	}
 	option.DisableRetry, option.DisableCache = true, true // a write that was repeated would be two
+	option.AlwaysPipelining = true                        // without it a call with a deadline does not end when it is cancelled
 	option.Dialer = net.Dialer{Timeout: s.timeout, KeepAlive: 15 * time.Second}
 	option.ConnWriteTimeout = s.timeout
 	option.Sentinel.Username, option.Sentinel.Password = own["sentinel_user"], own["sentinel_password"]
