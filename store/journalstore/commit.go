@@ -73,6 +73,10 @@ func (s *Store) decide(ctx context.Context, partition string, ops []store.Op, si
 		return store.Reply{Now: s.now()}, nil, err
 	}
 	defer s.under.Done()
+	known, err := s.warm(partition, ops)
+	if err != nil {
+		return store.Reply{Now: s.now()}, nil, err
+	}
 	if err := s.makeRoom(ctx, size); err != nil {
 		return store.Reply{Now: s.now()}, nil, err
 	}
@@ -81,13 +85,13 @@ func (s *Store) decide(ctx context.Context, partition string, ops []store.Op, si
 	absent := false
 	steps, err := contract.Plan(partition, ops, reply.Now, contract.Source{
 		Get: func(class, key string) (*store.Record, error) {
-			r, at, err := s.load(partition, class, key)
+			r, at, err := s.load(partition, class, key, known)
 			seen, absent = max(seen, at), absent || r == nil
 			return r, err
 		},
 		Version: func() uint64 { s.version++; return s.version },
 	})
-	if err == nil && s.index.live+len(steps) > maxEntries {
+	if err == nil && absent && (s.index.live+len(steps) > maxEntries || s.index.keys.full()) {
 		err = fmt.Errorf("%w: %d records", ErrFull, s.index.live)
 	}
 	if err != nil {
@@ -130,7 +134,6 @@ func (s *Store) step(b *batch, step *contract.Step) {
 
 // note does in the index what an operation in a segment says.
 func (s *Store) note(seg *segment, r *store.Record, at place, size int, gone, sorted bool) {
-	seg.total += int64(size)
 	if !gone {
 		seg.live += int64(size)
 		s.died(s.index.put(r, at, size, sorted))
@@ -237,7 +240,7 @@ func (s *Store) roll(size int) {
 	last := s.current()
 	last.sealed = true
 	s.segments = append(s.segments, &segment{
-		segmentHeader: segmentHeader{number: last.number + 1, salt: randomSalt(), version: s.version},
+		segmentHeader: segmentHeader{number: last.number + 1, salt: randomSalt(), version: s.version, planned: s.next.size},
 		file:          s.next.file, size: max(s.next.size, headerSize+room(size)), end: headerSize,
 	})
 	s.next = prepared{}
@@ -317,7 +320,7 @@ func (s *Store) write(batches []*batch) error {
 		}
 		seal(b.bytes, b.size, b.seg.salt, b.seq, b.synced) // nobody else looks at these bytes
 		if _, err := b.seg.file.WriteAt(b.bytes, b.base); err != nil {
-			return &writeError{s.failed(b.seg, err)}
+			return refused(s.failed(b.seg, err))
 		}
 		dirty = b.seg
 	}
@@ -328,7 +331,7 @@ func (s *Store) write(batches []*batch) error {
 }
 
 func (s *Store) failed(seg *segment, err error) error {
-	return fmt.Errorf("file %q: store must be opened again: %w", segmentName(seg.number), err)
+	return fmt.Errorf("file %q: the store takes nothing more until it is opened again, or has room: %w", segmentName(seg.number), err)
 }
 
 // activate gives a prepared segment its header, and then its name.
@@ -366,6 +369,9 @@ func (s *Store) settle(batches []*batch, err error) {
 	}
 	s.mu.Unlock()
 	nudge(s.used)
+	if err != nil {
+		s.hub.RingAll() // what they wait for may never come
+	}
 	for _, b := range batches {
 		if err == nil {
 			for _, k := range b.rings {

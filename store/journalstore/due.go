@@ -1,16 +1,16 @@
 package journalstore
 
 import (
+	"context"
 	"slices"
 	"strings"
 
-	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/internal/contract"
 )
 
 // gatherDue finds the records of the next second in which some are due. Only the
 // file knows more than the second: see inOrder.
-func (w *walk) gatherDue() (found []seen, more bool) {
+func (w *walk) gatherDue() (more bool) {
 	x := w.s.index
 	end := seconds(w.q.DueBefore, false) + 1
 	if w.second == 0 && w.started {
@@ -28,15 +28,15 @@ func (w *walk) gatherDue() (found []seen, more bool) {
 				continue
 			}
 			if second >= end {
-				return nil, false
+				return false
 			}
 			w.second = second + 1
-			if found = w.holdSecond(ids[from:], second); len(found) > 0 {
-				return found, true
+			if w.found = w.holdSecond(ids[from:], second); len(w.found) > 0 {
+				return true
 			}
 		}
 	}
-	return nil, false
+	return false
 }
 
 // holdSecond holds those of ids, which are in order, that are due in a second and
@@ -70,13 +70,28 @@ func (s *Store) tidy(b uint32) []uint32 {
 	return ids
 }
 
-// inOrder puts records of one second in the order of due time and key, without
-// those that came before.
-func (w *walk) inOrder(records []store.Record) []store.Record {
-	at := func(r *store.Record) contract.Position { return contract.PositionOf(w.q, r) }
-	if w.started {
-		records = slices.DeleteFunc(records, func(r store.Record) bool { return at(&r).Compare(w.after) <= 0 })
+// inOrder gives what was found of one second in the order of due time and key,
+// without what came before. It keeps no value: of one second there may be many.
+func (w *walk) inOrder(ctx context.Context) ([]seen, error) {
+	type placed struct {
+		seen
+
+		at contract.Position
 	}
-	slices.SortFunc(records, func(a, b store.Record) int { return at(&a).Compare(at(&b)) })
-	return records
+	var all []placed
+	for _, f := range w.found {
+		r, err := f.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if at := contract.PositionOf(w.q, &r); !w.started || at.Compare(w.after) > 0 {
+			all = append(all, placed{f, at})
+		}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return a.at.Compare(b.at) })
+	order := make([]seen, 0, len(all))
+	for _, p := range all {
+		order = append(order, p.seen)
+	}
+	return order, nil
 }

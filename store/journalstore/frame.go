@@ -14,9 +14,9 @@ import (
 // The format of a segment, all numbers in little-endian order.
 //
 //	header   "SEEOJRNL", format (4), number of the segment (4), salt (8), sequence
-//	         number of its first batch (8), highest version before it (8), CRC of these (4);
-//	         zeros up to headerSize
-//	batch    mark (4), bytes of the operations (4), sequence number (8), sequence number
+//	         number of its first batch (8), highest version before it (8), bytes that the file
+//	         has at least (8), CRC of these (4); zeros up to headerSize
+//	batch    mark, of which the salt changes all bits (4), bytes of the operations (4), sequence number (8), sequence number
 //	         of the last batch that was on disk when this one was written (8),
 //	         CRC (4), zeros (4); operations; zeros up to the next multiple of 8
 //	op       CRC of what follows in it (4), bytes of that (4), kind (1), fields
@@ -55,7 +55,10 @@ type segmentHeader struct {
 	salt    uint64
 	first   uint64 // sequence number of its first batch
 	version uint64 // no higher one was given before
+	planned int64  // size of the file when it was made
 }
+
+const headerBytes = len(magic) + 4 + 4 + 8 + 8 + 8 + 8 // before its CRC
 
 func (h segmentHeader) encode() []byte {
 	b := make([]byte, 0, headerSize)
@@ -65,24 +68,18 @@ func (h segmentHeader) encode() []byte {
 	b = binary.LittleEndian.AppendUint64(b, h.salt)
 	b = binary.LittleEndian.AppendUint64(b, h.first)
 	b = binary.LittleEndian.AppendUint64(b, h.version)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.planned)) //nolint:gosec // a length
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	return b[:headerSize]
 }
 
-var (
-	errNoHeader = errors.New("no header: all zero")
-	errHeader   = errors.New("the header is not one")
-)
+var errHeader = errors.New("the header is not one")
 
 func decodeHeader(b []byte) (segmentHeader, error) {
-	const end = len(magic) + 4 + 4 + 8 + 8 + 8
 	if len(b) < headerSize {
 		return segmentHeader{}, fmt.Errorf("%w: %d bytes", errHeader, len(b))
 	}
-	if allZero(b[:headerSize]) {
-		return segmentHeader{}, errNoHeader
-	}
-	if string(b[:len(magic)]) != magic || crc32.Checksum(b[:end], castagnoli) != binary.LittleEndian.Uint32(b[end:]) {
+	if string(b[:len(magic)]) != magic || crc32.Checksum(b[:headerBytes], castagnoli) != binary.LittleEndian.Uint32(b[headerBytes:]) {
 		return segmentHeader{}, errHeader
 	}
 	if got := binary.LittleEndian.Uint32(b[8:]); got != format {
@@ -91,6 +88,7 @@ func decodeHeader(b []byte) (segmentHeader, error) {
 	return segmentHeader{
 		number: binary.LittleEndian.Uint32(b[12:]), salt: binary.LittleEndian.Uint64(b[16:]),
 		first: binary.LittleEndian.Uint64(b[24:]), version: binary.LittleEndian.Uint64(b[32:]),
+		planned: int64(binary.LittleEndian.Uint64(b[40:])), //nolint:gosec // as encode wrote it
 	}, nil
 }
 
@@ -116,7 +114,7 @@ func room(ops int) int64 { return (int64(ops) + batchHeader + align - 1) &^ (ali
 
 // seal writes the header of a batch into its first bytes, which were kept free.
 func seal(b []byte, size int, salt, seq, synced uint64) {
-	binary.LittleEndian.PutUint32(b, batchMark)
+	binary.LittleEndian.PutUint32(b, markOf(salt))
 	binary.LittleEndian.PutUint32(b[4:], uint32(size)) //nolint:gosec // maxBatchBytes and one Apply bound it
 	binary.LittleEndian.PutUint64(b[8:], seq)
 	binary.LittleEndian.PutUint64(b[16:], synced)
@@ -133,9 +131,15 @@ func batchSum(b []byte, salt uint64) uint32 {
 	return crc32.Update(sum, castagnoli, b[batchHeader:batchHeader+size])
 }
 
+// markOf is how a batch begins: somebody who could write it into a value would have
+// every one of them checked whole where a batch is sought.
+func markOf(salt uint64) uint32 {
+	return batchMark ^ uint32(salt) ^ uint32(salt>>32) //nolint:gosec // both halves
+}
+
 // parseHead reads the header of a batch. ok is false where there is none.
-func parseHead(b []byte) (h batchHead, ok bool) {
-	if len(b) < batchHeader || binary.LittleEndian.Uint32(b) != batchMark || binary.LittleEndian.Uint32(b[28:]) != 0 {
+func parseHead(b []byte, salt uint64) (h batchHead, ok bool) {
+	if len(b) < batchHeader || binary.LittleEndian.Uint32(b) != markOf(salt) || binary.LittleEndian.Uint32(b[28:]) != 0 {
 		return batchHead{}, false
 	}
 	return batchHead{

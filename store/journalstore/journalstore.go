@@ -61,7 +61,9 @@ type Store struct {
 	background sync.WaitGroup
 	committer  sync.WaitGroup
 	under      sync.WaitGroup // calls under way
-	stuck      bool           // tend's: a segment could not be removed
+
+	dropped    []uint32 // tend's: segments whose files are still there
+	unreadable *segment // tend's: the oldest one, when it cannot be read
 
 	mu       sync.Mutex // guards what follows, and index and segments
 	over     bool
@@ -77,6 +79,7 @@ type Store struct {
 	seq      uint64   // of the last batch
 	synced   uint64   // of the last one on disk
 	deleted  uint64   // the last one with a delete
+	tidied   uint32   // the last bucket of due times that was tidied
 	spare    [][]byte // buffers of batches that are done
 
 	crowd      crowd

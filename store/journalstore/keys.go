@@ -3,6 +3,7 @@ package journalstore
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"strings"
 )
 
@@ -54,6 +55,9 @@ func (k *keys) add(key string) uint32 {
 	pack(b[keyHeader:keyHeader+size], key)
 	return ref
 }
+
+// full is true when references come to their end, at 16 GiB.
+func (k *keys) full() bool { return len(k.chunks) >= (math.MaxUint32-perUnits)/perUnits }
 
 func (k *keys) room(units int) uint32 {
 	if ref := k.free[units]; ref != 0 {

@@ -17,6 +17,33 @@ type memDisk struct {
 	dir   map[string]int // the file of each name
 	born  int
 	fault func(what string) error // asked before each step; nil: none fails
+	gate  chan struct{}           // what the sync of a file waits for; nil: nothing
+}
+
+// refuse has all steps of these kinds fail; of none: the disk works again.
+func (d *memDisk) refuse(err error, kinds ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = func(what string) error {
+		if slices.Contains(kinds, what) {
+			return err
+		}
+		return nil
+	}
+}
+
+// stall has the syncs of files wait until release is called.
+func (d *memDisk) stall() (release func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	gate := make(chan struct{})
+	d.gate = gate
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.gate = nil
+		close(gate)
+	}
 }
 
 // event is one step. What is not synced by a later one may be lost, or not.
@@ -144,6 +171,12 @@ func written(data, p []byte, at int64) []byte {
 }
 
 func (f *memFile) sync() error {
+	f.d.mu.Lock()
+	gate := f.d.gate
+	f.d.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	return f.d.do(event{what: "sync", file: f.id})

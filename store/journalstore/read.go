@@ -2,6 +2,7 @@ package journalstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -12,19 +13,61 @@ import (
 	"github.com/seeother/seeother/store/internal/wake"
 )
 
-// load reads a record, expired or not, or nil, and says where it stands. Hold mu
-// for as long as its Value is used.
-func (s *Store) load(partition, class, key string) (*store.Record, place, error) {
+// load reads a record, expired or not, or nil, and says where it stands. Known is
+// what warm has read. Hold mu for as long as its Value is used.
+func (s *Store) load(partition, class, key string, known map[place]*store.Record) (*store.Record, place, error) {
 	id, ok := s.index.find(partition, class, key)
 	if !ok {
 		return nil, 0, nil
 	}
 	e := s.index.entries.at(id)
+	if r := known[e.place]; r != nil {
+		return r, e.place, nil
+	}
 	r, err := s.read(e.place, e.size)
 	if err != nil {
 		return nil, 0, err
 	}
 	return &r, e.place, nil
+}
+
+// warm reads what the operations of a call will look at, where that is in a file
+// and not in memory: others go on meanwhile, since it lets go of mu. Without it a
+// large answer that is asked for again would hold up everybody.
+func (s *Store) warm(partition string, ops []store.Op) (map[place]*store.Record, error) {
+	var cold []seen
+	for i := range ops {
+		if ops[i].Kind == store.OpAppend {
+			continue
+		}
+		id, ok := s.index.find(partition, ops[i].Class, ops[i].Key)
+		if !ok {
+			continue
+		}
+		e := s.index.entries.at(id)
+		if batchWith(s.pending, e.place) == nil && batchWith(s.recent, e.place) == nil {
+			cold = append(cold, s.hold(e))
+		}
+	}
+	if cold == nil {
+		return nil, nil
+	}
+	s.mu.Unlock()
+	known := map[place]*store.Record{}
+	var errs []error
+	for _, c := range cold {
+		r, err := readFrom(c.seg, c.offset, c.size)
+		known[placeOf(c.seg.number, c.offset)] = &r
+		errs = append(errs, err)
+	}
+	s.mu.Lock()
+	for _, c := range cold {
+		c.seg.unref()
+	}
+	if s.over {
+		return nil, store.ErrClosed
+	}
+	return known, errors.Join(append(errs, s.lost)...)
 }
 
 // read reads the operation of a place, from memory where it was written lately or
@@ -159,9 +202,10 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	defer s.under.Done()
 	w := walk{s: s, q: &q, page: &page, after: after, started: started}
 	for more, full := true, false; more && !full; {
-		var found []seen
-		found, more = w.gather()
-		if full, err = w.fill(ctx, found); err != nil {
+		if more, err = w.gather(); err == nil {
+			full, err = w.fill(ctx)
+		}
+		if err != nil {
 			return store.Page{Now: page.Now}, err
 		}
 	}
@@ -176,11 +220,13 @@ type walk struct {
 	after   contract.Position // what comes is behind it, when started
 	started bool
 	second  uint32 // of due times: the next to look at
+	found   []seen // by gather: held, and to be filled into the page
+	last    *batch // with what gather saw, or did not see any more; nil: all is on disk
 	size    int    // of the values in the page, in bytes
 }
 
 // atOnce is how many records a listing looks at, or finds, before it lets
-// writers go on.
+// writers go on. One more than the page has room for says that there are more.
 const (
 	lookAtOnce = 4096
 	findAtOnce = 256
@@ -188,18 +234,25 @@ const (
 
 // gather finds the next records that may be selected, holds them, and says
 // whether there may be more.
-func (w *walk) gather() (found []seen, more bool) {
-	w.s.mu.Lock()
-	defer w.s.mu.Unlock()
-	w.page.Now = w.s.now()
-	if !w.q.DueBefore.IsZero() {
-		return w.gatherDue()
+func (w *walk) gather() (more bool, err error) {
+	s := w.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost != nil {
+		return false, s.lost
 	}
-	return w.gatherKeys()
+	w.page.Now, w.found, w.last = s.now(), nil, nil
+	if n := len(s.pending); n > 0 {
+		w.last = s.pending[n-1] // what is missing in the index may be missing by something that is not on disk
+	}
+	if !w.q.DueBefore.IsZero() {
+		return w.gatherDue(), nil
+	}
+	return w.gatherKeys(), nil
 }
 
 // gatherKeys goes through the sets of the class, all at once, in key order.
-func (w *walk) gatherKeys() (found []seen, more bool) {
+func (w *walk) gatherKeys() (more bool) {
 	x := w.s.index
 	from := w.q.Key
 	if w.started && w.after.Key+"\x00" > from {
@@ -207,10 +260,11 @@ func (w *walk) gatherKeys() (found []seen, more bool) {
 	}
 	ways := w.ways(from)
 	group := x.groupHash(w.q.Group)
+	most := min(findAtOnce, contract.Limit(*w.q)-len(w.page.Records)+1)
 	for range lookAtOnce {
 		way, key := first(x, ways)
 		if way == nil || !strings.HasPrefix(key, w.q.Key) {
-			return found, false
+			return false
 		}
 		it, _ := way.item(x)
 		way.next()
@@ -219,11 +273,11 @@ func (w *walk) gatherKeys() (found []seen, more bool) {
 		if w.q.Group != "" && e.group != group {
 			continue
 		}
-		if found = append(found, w.s.hold(e)); len(found) == findAtOnce {
+		if w.found = append(w.found, w.s.hold(e)); len(w.found) == most {
 			break
 		}
 	}
-	return found, true
+	return true
 }
 
 // ways are cursors into the sets of the query, each at the first key from from on.
@@ -257,51 +311,46 @@ func first(x *index, ways []*cursor) (best *cursor, key string) {
 	return best, key
 }
 
-// fill reads what was found into the page, and says whether it is full.
-func (w *walk) fill(ctx context.Context, found []seen) (full bool, err error) {
-	records, err := w.readAll(ctx, found)
-	if err != nil {
-		return false, err
+// fill reads what was found into the page, lets go of it, and says whether the
+// page is full.
+func (w *walk) fill(ctx context.Context) (full bool, err error) {
+	defer func() {
+		for _, f := range w.found {
+			w.s.unref(f.seg)
+		}
+	}()
+	if w.last != nil {
+		if err := w.last.wait(ctx); err != nil {
+			return false, err
+		}
 	}
-	for i := range records {
-		r := &records[i]
+	order := w.found
+	if !w.q.DueBefore.IsZero() {
+		if order, err = w.inOrder(ctx); err != nil {
+			return false, err
+		}
+	}
+	for _, f := range order {
+		r, err := f.read(ctx)
+		if err != nil {
+			return false, err
+		}
+		if !contract.Matches(w.q, &r, w.page.Now) {
+			continue
+		}
 		w.size += len(r.Value)
 		if n := len(w.page.Records); n == contract.Limit(*w.q) || n > 0 && w.size > contract.MaxPageBytes {
 			w.page.Cursor = contract.PositionOf(w.q, &w.page.Records[n-1]).Cursor()
 			return true, nil
 		}
-		w.page.Records = append(w.page.Records, *r)
+		w.page.Records = append(w.page.Records, r)
 	}
 	return false, nil
 }
 
-// readAll gives those of the records that were found which the query selects, in
-// its order, and lets go of them.
-func (w *walk) readAll(ctx context.Context, found []seen) (records []store.Record, err error) {
-	defer func() {
-		for _, f := range found {
-			w.s.unref(f.seg)
-		}
-	}()
-	for _, f := range found {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if f.batch != nil {
-			if err := f.batch.wait(ctx); err != nil {
-				return nil, err
-			}
-		}
-		r, err := readFrom(f.seg, f.offset, f.size)
-		if err != nil {
-			return nil, err
-		}
-		if contract.Matches(w.q, &r, w.page.Now) {
-			records = append(records, r)
-		}
+func (f *seen) read(ctx context.Context) (store.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Record{}, err
 	}
-	if !w.q.DueBefore.IsZero() {
-		records = w.inOrder(records)
-	}
-	return records, nil
+	return readFrom(f.seg, f.offset, f.size)
 }

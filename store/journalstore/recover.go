@@ -17,6 +17,9 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkMissing(numbers); err != nil {
+		return err
+	}
 	s.index.expect(s.estimate(numbers))
 	for i, number := range numbers {
 		if err := s.openSegment(number, i == len(numbers)-1); err != nil {
@@ -27,6 +30,11 @@ func (s *Store) recover() error {
 		if err := s.makeFirst(); err != nil {
 			return err
 		}
+	}
+	// What the process before wrote may be nowhere but in the system's memory, and
+	// names likewise: from here on it counts as being on disk.
+	if err := errors.Join(s.current().file.sync(), s.disk.sync()); err != nil {
+		return syncFailed(err)
 	}
 	s.synced = s.seq
 	s.settleIndex()
@@ -43,7 +51,7 @@ func (s *Store) findSegments() (numbers []uint32, err error) {
 	for _, name := range names {
 		if n, ok := segmentNumber(name); ok {
 			numbers = append(numbers, n)
-		} else if strings.HasSuffix(name, tmpSuffix) {
+		} else if halfDone(name) {
 			if err := s.disk.remove(name); err != nil {
 				return nil, err
 			}
@@ -58,6 +66,34 @@ func (s *Store) findSegments() (numbers []uint32, err error) {
 	return numbers, nil
 }
 
+// halfDone is true for a file of ours that was not finished.
+func halfDone(name string) bool {
+	name, ok := strings.CutSuffix(name, tmpSuffix)
+	_, segment := segmentNumber(name)
+	_, sidecar := sidecarNumber(name)
+	return ok && (segment || sidecar)
+}
+
+// checkMissing looks whether a segment is missing at an end, which its sidecar
+// outlived: it goes before its segment, and comes when a later one is on disk.
+func (s *Store) checkMissing(numbers []uint32) error {
+	names, err := s.disk.names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		n, ok := sidecarNumber(name)
+		switch at := slices.Index(numbers, n); {
+		case !ok:
+		case at < 0:
+			return fmt.Errorf("%w: %q is missing: %s", ErrDamaged, segmentName(n), restore)
+		case at == len(numbers)-1:
+			return fmt.Errorf("%w: %q is missing: %s", ErrDamaged, segmentName(n+1), restore)
+		}
+	}
+	return nil
+}
+
 // restore is what to do about damage.
 const restore = "restore the folder from a backup, or move it away and start anew, which forgets what ran before"
 
@@ -68,7 +104,7 @@ func (s *Store) makeFirst() error {
 	if err != nil {
 		return err
 	}
-	seg := &segment{segmentHeader: segmentHeader{number: 1, salt: randomSalt(), first: 1}, file: f, size: size, end: headerSize}
+	seg := &segment{segmentHeader: segmentHeader{number: 1, salt: randomSalt(), first: 1, planned: size}, file: f, size: size, end: headerSize}
 	s.segments = append(s.segments, seg)
 	return s.activate(seg)
 }
@@ -81,16 +117,15 @@ func (s *Store) openSegment(number uint32, last bool) error {
 		return fmt.Errorf("file %q: %w", name, err)
 	}
 	seg := &segment{file: f, active: true}
-	if seg.segmentHeader, seg.size, err = readHeader(f); errors.Is(err, errNoHeader) && last {
-		// It was to be the next one, and nothing was ever acknowledged from it.
-		return errors.Join(f.Close(), s.disk.remove(name), s.disk.sync())
-	}
+	seg.segmentHeader, seg.size, err = readHeader(f)
 	s.segments = append(s.segments, seg) // to be closed
 	switch {
 	case err != nil && errors.Is(err, ErrNewer):
 		return fmt.Errorf("file %q: %w", name, err)
 	case err != nil:
 		return fmt.Errorf("file %q: %w: %w: %s", name, ErrDamaged, err, restore)
+	case seg.size < seg.planned:
+		return fmt.Errorf("file %q: %w: it has %d bytes, and was made with %d: %s", name, ErrDamaged, seg.size, seg.planned, restore)
 	case seg.number != number:
 		return fmt.Errorf("file %q: %w: it is segment %d: %s", name, ErrDamaged, seg.number, restore)
 	case s.seq != 0 && seg.first != s.seq+1:
@@ -130,10 +165,15 @@ func (s *Store) scan(seg *segment, last bool) error {
 	if _, err := io.ReadFull(io.NewSectionReader(seg.file, 0, seg.size), b); err != nil {
 		return fmt.Errorf("file %q: %w", segmentName(seg.number), err)
 	}
+	var batches []batchPlace
+	synced := uint64(0)
 	for {
 		h, ok := batchAt(b[seg.end:], seg.salt)
 		if !ok || h.seq != s.seq+1 {
 			break
+		}
+		if synced = h.synced; last {
+			batches = append(batches, batchPlace{h.seq, seg.end})
 		}
 		if err := s.replay(seg, b[seg.end+batchHeader:][:h.size]); err != nil {
 			return err
@@ -151,6 +191,9 @@ func (s *Store) scan(seg *segment, last bool) error {
 		return fmt.Errorf("file %q: offset %d: %w: a batch cannot be read, and a later one at offset %d can: %s",
 			segmentName(seg.number), seg.end, ErrDamaged, seg.end+int64(later), restore)
 	}
+	if err := rewrite(seg, b, batches, synced); err != nil {
+		return fmt.Errorf("file %q: write again what may not be on disk: %w", segmentName(seg.number), err)
+	}
 	if allZero(b[seg.end:]) {
 		return nil
 	}
@@ -160,9 +203,28 @@ func (s *Store) scan(seg *segment, last bool) error {
 	return nil
 }
 
+// batchPlace is where a batch stands in its segment.
+type batchPlace struct {
+	seq uint64
+	at  int64
+}
+
+// rewrite writes those batches again which are not known to have been on disk:
+// after a sync that failed the system may show what it dropped, and sync it never
+// more.
+func rewrite(seg *segment, b []byte, batches []batchPlace, synced uint64) error {
+	for _, p := range batches {
+		if p.seq > synced {
+			_, err := seg.file.WriteAt(b[p.at:seg.end], p.at)
+			return err
+		}
+	}
+	return nil
+}
+
 // batchAt reads a whole batch, and is false where there is none.
 func batchAt(b []byte, salt uint64) (batchHead, bool) {
-	h, ok := parseHead(b)
+	h, ok := parseHead(b, salt)
 	if !ok || int64(h.size) > int64(len(b))-batchHeader || batchSum(b, salt) != h.sum {
 		return batchHead{}, false
 	}

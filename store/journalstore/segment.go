@@ -20,8 +20,7 @@ type segment struct {
 	active bool  // it has its header and its name; the committer's
 	size   int64 // of the file
 	end    int64 // of what is decided to be in it
-	total  int64 // bytes of operations in it
-	live   int64 // of those that are some record's present form
+	live   int64 // bytes of operations that are some record's present form
 	sealed bool  // nothing comes any more
 	listed bool  // it has its sidecar
 	refs   int   // readers
@@ -53,6 +52,11 @@ func segmentNumber(name string) (uint32, bool) {
 func (s *Store) unref(seg *segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	seg.unref()
+}
+
+// unref is Store.unref where mu is held.
+func (seg *segment) unref() {
 	if seg.refs--; seg.refs == 0 && seg.gone {
 		_ = seg.file.Close() // it was only read
 	}
@@ -115,7 +119,7 @@ func zero(f file, from, end int64) error {
 			return err
 		}
 	}
-	return f.sync()
+	return syncFailed(f.sync())
 }
 
 // pace waits until the next segment should be further than it is: it keeps twice

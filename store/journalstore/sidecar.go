@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/bits"
+	"strings"
 )
 
 // A sidecar says what a full segment says, but for the values, so that opening a
@@ -25,6 +26,13 @@ const (
 )
 
 func sidecarName(number uint32) string { return fmt.Sprintf("%08d%s", number, sidecarSuffix) }
+
+// sidecarNumber is the number of the segment in a name, and false for other files.
+func sidecarNumber(name string) (uint32, bool) {
+	digits, ok := strings.CutSuffix(name, sidecarSuffix)
+	n, number := segmentNumber(digits + segSuffix)
+	return n, ok && number
+}
 
 // sidecarHead is its header.
 type sidecarHead struct {

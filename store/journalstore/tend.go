@@ -3,6 +3,7 @@ package journalstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -68,13 +69,23 @@ func (s *Store) sweep() bool {
 			return true
 		}
 	}
-	for i, b := range x.due.upTo(now) {
-		if i == 8 {
-			break
-		}
-		s.tidy(b)
-	}
+	s.tidySome(x.due.upTo(now))
 	return false
+}
+
+// tidyAtOnce is how many buckets of due times are tidied in one go. What stays due
+// stays in its bucket: so they are gone through in turn.
+const tidyAtOnce = 8
+
+func (s *Store) tidySome(buckets []uint32) {
+	from, found := slices.BinarySearch(buckets, s.tidied)
+	if found {
+		from++
+	}
+	for i := range min(tidyAtOnce, len(buckets)) {
+		s.tidied = buckets[(from+i)%len(buckets)]
+		s.tidy(s.tidied)
+	}
 }
 
 func (s *Store) isPending(at place) bool {
@@ -87,10 +98,19 @@ func (s *Store) forget(id uint32) { s.died(s.index.remove(id, true)) }
 // read at the next start, so that an error here costs time and nothing else.
 func (s *Store) listSealed() {
 	for _, seg := range s.sealed() {
-		if !seg.listed && !s.closed() {
+		if !seg.listed && s.followed(seg) && !s.closed() {
 			seg.listed = s.writeSidecar(seg) == nil
 		}
 	}
+}
+
+// followed reports whether something of the next segment is on disk: when that is
+// missing one day, the sidecar of this one says so.
+func (s *Store) followed(seg *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := int(seg.number-s.segments[0].number) + 1
+	return next < len(s.segments) && s.segments[next].first != 0 && s.segments[next].first <= s.synced
 }
 
 // sealed are the segments to which nothing is appended any more, and which are on
@@ -108,16 +128,44 @@ func (s *Store) sealed() (out []*segment) {
 
 // clean drops the oldest segment when it is time to, and reports whether it did.
 func (s *Store) clean() bool {
+	if !s.removeDropped() {
+		return false
+	}
 	all := s.sealed()
-	if len(all) == 0 || s.stuck || s.closed() || !s.worthIt(all[0]) {
+	if len(all) == 0 || s.closed() || !s.worthIt(all[0]) {
 		return false
 	}
 	oldest := all[0]
+	if oldest == s.unreadable {
+		return false
+	}
 	if err := s.copyForward(oldest); err != nil {
+		if errors.Is(err, ErrDamaged) {
+			s.unreadable = oldest // it will not become better; who asks for what is in it is told
+		}
 		return false // tried again
 	}
+	if s.settled() != nil {
+		return false
+	}
 	s.drop(oldest)
-	return true
+	return s.removeDropped()
+}
+
+// settled waits until all that was decided so far is on disk: what is dead by it
+// alone is not dead yet.
+func (s *Store) settled() error {
+	s.mu.Lock()
+	err := s.lost
+	var last *batch
+	if n := len(s.pending); n > 0 {
+		last = s.pending[n-1]
+	}
+	s.mu.Unlock()
+	if err != nil || last == nil {
+		return err
+	}
+	return last.wait(context.Background())
 }
 
 // worthIt reports whether the oldest segment has nothing alive, or the journal
@@ -133,7 +181,7 @@ func (s *Store) worthIt(oldest *segment) bool {
 	}
 	var live, dead int64
 	for _, seg := range s.segments {
-		live, dead = live+seg.live, dead+seg.total-seg.live
+		live, dead = live+seg.live, dead+seg.end-headerSize-seg.live
 	}
 	return dead > max(live, s.opts.DeadBytes)
 }
@@ -213,7 +261,7 @@ func (s *Store) copyOne(o *survivor) (*batch, error) {
 	if _, alive = s.alive(o); !alive { // makeRoom let go of mu
 		return nil, nil
 	}
-	r, _, err := s.load(o.partition, o.class, o.key)
+	r, _, err := s.load(o.partition, o.class, o.key, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -234,14 +282,28 @@ func (s *Store) alive(o *survivor) (size int, ok bool) {
 	return int(e.size), e.place == o.at
 }
 
-// drop removes a segment in which nothing lives. After an error nothing else is
-// dropped: a gap between the segments that a power cut leaves would be damage.
+// drop takes a segment away in which nothing lives.
 func (s *Store) drop(seg *segment) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.segments = s.segments[1:]
 	if seg.gone = true; seg.refs == 0 {
 		_ = seg.file.Close() // it was only read
 	}
-	s.mu.Unlock()
-	s.stuck = errors.Join(s.disk.remove(sidecarName(seg.number)), s.disk.remove(segmentName(seg.number)), s.disk.sync()) != nil
+	s.dropped = append(s.dropped, seg.number)
+}
+
+// removeDropped removes the files of segments that are gone, one after the other,
+// and reports whether there are none any more. The oldest comes first, and its
+// sidecar before it: a gap between segments, or a sidecar alone, is damage.
+func (s *Store) removeDropped() bool {
+	for len(s.dropped) > 0 {
+		for _, name := range []string{sidecarName(s.dropped[0]), segmentName(s.dropped[0])} {
+			if s.disk.remove(name) != nil || s.disk.sync() != nil {
+				return false // tried again
+			}
+		}
+		s.dropped = s.dropped[1:]
+	}
+	return true
 }
