@@ -97,7 +97,7 @@ func (g *Guard) Close(ctx context.Context) error {
 	writers.SetLimit(upkeepWriters)
 	for _, r := range g.running() {
 		writers.Go(func() error {
-			if err := r.doubt(ctx, "the gateway stopped while this was running"); !errors.Is(err, ErrFenced) {
+			if err := r.doubt(ctx, "the process that ran it stopped meanwhile"); !errors.Is(err, ErrFenced) {
 				return err
 			}
 			return nil

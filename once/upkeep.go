@@ -144,7 +144,7 @@ func (g *Guard) recover(ctx context.Context) error {
 		if e.Remote && f.verdict != lost {
 			return nil // who has the lease may still be at it
 		}
-		e.Reason = "the gateway ended while this was running"
+		e.Reason = "the process that ran it ended meanwhile"
 		e.Ended = f.now
 		_, err := g.put(ctx, g.store.Apply, f.record.Key, f.record.Version, StateUncertain, f.record.Group, e)
 		return err

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -34,6 +35,9 @@ const (
 	exitNotFound  = 127
 	exitBySignals = 128
 )
+
+// linger is how long what the command left behind may go on with its output.
+const linger = 10 * time.Second
 
 // maxOutput is how much of each output is recorded, in bytes. All of it is
 // passed on.
@@ -85,6 +89,8 @@ func (f *onceRun) run(cmd *cobra.Command, args []string, records *onceRecords) e
 		return &usageError{fmt.Errorf("once: %q: no --key", args[0]), hint}
 	case len(args) == 0 || cmd.ArgsLenAtDash() != 0:
 		return &usageError{errors.New("no command behind --"), hint}
+	case strings.HasPrefix(records.store, "memory:"):
+		return &usageError{errors.New("--store memory: forgets with this process"), "leave it out, or name a folder with --data"}
 	case f.lease < 2*time.Second:
 		return &usageError{fmt.Errorf("--lease %s: want at least 2s", f.lease), hint}
 	}
@@ -95,7 +101,7 @@ func (f *onceRun) run(cmd *cobra.Command, args []string, records *onceRecords) e
 	o := &onceCommand{flags: f, records: records, task: task, command: args, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
 	found, err := o.begin(cmd.Context())
 	if err != nil {
-		return err
+		return o.notBegun(cmd.Context(), err)
 	}
 	switch found.Status {
 	case once.Execute:
@@ -114,13 +120,20 @@ func (f *onceRun) run(cmd *cobra.Command, args []string, records *onceRecords) e
 
 // place is how a command line names the store.
 func (r *onceRecords) place() string {
-	switch {
-	case r.store != "":
-		return " --store URL"
-	case r.data != "":
-		return " --data " + r.data
+	if r.store != "" {
+		return " --store URL" // it may hold a password
 	}
-	return " --data " + dataDir(configfile.File{})
+	return " --data " + quoted(cmp.Or(r.data, dataDir(configfile.File{})))
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string {
+	if word != "" && !strings.ContainsFunc(word, func(c rune) bool {
+		return !strings.ContainsRune("-_./:@%+=,", c) && !unicode.IsLetter(c) && !unicode.IsDigit(c)
+	}) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // onceCommand is one run of it.
@@ -177,6 +190,18 @@ func (o *onceCommand) begin(ctx context.Context) (found once.Found, err error) {
 	}
 }
 
+// notBegun is how it ends when the store could not be asked: a job may be tried
+// again then.
+func (o *onceCommand) notBegun(ctx context.Context, err error) error {
+	if _, told := errors.AsType[*exitError](err); told || ctx.Err() != nil {
+		return err
+	}
+	if _, wrong := errors.AsType[*usageError](err); wrong {
+		return err
+	}
+	return &exitError{&hinted{fmt.Errorf("nothing was run: %w", err), "try again when the store answers"}, exitLater}
+}
+
 func (o *onceCommand) say(format string, args ...any) {
 	if !o.flags.quiet {
 		_, _ = fmt.Fprintf(o.errOut, "seeother: "+format+"\n", args...) // nobody reads it, if anything
@@ -221,8 +246,8 @@ func (h *beginning) Write(p []byte) (int, error) {
 
 // execute runs the command and records how it ended. What is recorded does not
 // depend on who goes away meanwhile.
-func (o *onceCommand) execute(ctx context.Context, lease once.Lease) error {
-	ctx = context.WithoutCancel(ctx)
+func (o *onceCommand) execute(stopped context.Context, lease once.Lease) error {
+	ctx := context.WithoutCancel(stopped)
 	signals := make(chan os.Signal, 8)
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		if !signal.Ignored(sig) { // nohup and a shell's & say that it is not for the command
@@ -235,7 +260,13 @@ func (o *onceCommand) execute(ctx context.Context, lease once.Lease) error {
 	defer signal.Stop(broken)
 	child := exec.Command(o.command[0], o.command[1:]...) //nolint:gosec // to run it is what was asked for
 	stdout, stderr := &beginning{to: o.out}, &beginning{to: o.errOut}
-	child.Stdin, child.Stdout, child.Stderr = os.Stdin, stdout, stderr
+	child.Stdin, child.Stdout, child.Stderr, child.WaitDelay = os.Stdin, stdout, stderr, linger
+	if stopped.Err() != nil { // by a signal that came before the ones above
+		released := o.guard(ctx, func(g *once.Guard) error {
+			return g.Release(ctx, lease, "it was stopped before the command began", nil)
+		})
+		return errors.Join(stopped.Err(), released)
+	}
 	if err := child.Start(); err != nil {
 		return o.notStarted(ctx, lease, err)
 	}
@@ -246,6 +277,10 @@ func (o *onceCommand) execute(ctx context.Context, lease once.Lease) error {
 	err := child.Wait()
 	close(stop)
 	beside.Wait()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		stdout.cut = true
+		o.say("the command ended, and something it left behind goes on with its output: that is not recorded")
+	}
 	return o.record(ctx, lease, child, err, stdout, stderr)
 }
 

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/seeother/seeother/internal/servertest"
 )
 
 func TestMain(m *testing.M) {
@@ -42,9 +44,17 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=10")
 			return nil
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "redis" {
+				return false, fmt.Errorf("condition %q: want redis", cond)
+			}
+			_, err := exec.LookPath("redis-server")
+			return err == nil || os.Getenv("SEEOTHER_TEST_ALL") != "", nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"free":   free,
+			"redis":  startRedis,
 			"await":  await,
 			"child":  child,
 			"logged": logged,
@@ -84,6 +94,17 @@ func free(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv(name, ln.Addr().String())
 		ts.Check(ln.Close())
 	}
+}
+
+// redis NAME: the variable becomes the URL of a server that is there until the end.
+func startRedis(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: redis NAME")
+	}
+	r, err := servertest.StartRedis(ts.MkAbs("."))
+	ts.Check(err)
+	ts.Defer(r.Stop)
+	ts.Setenv(args[0], "redis://"+r.Addr())
 }
 
 const patience = 30 * time.Second
