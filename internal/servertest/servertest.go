@@ -122,6 +122,18 @@ func (s *server) signal(sig os.Signal) {
 	}
 }
 
+// Freeze stops the server in the middle of what it does, until Thaw.
+func (s *server) Freeze() error { return s.send(syscall.SIGSTOP) }
+
+// Thaw has a frozen server go on.
+func (s *server) Thaw() error { return s.send(syscall.SIGCONT) }
+
+func (s *server) send(sig os.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cmd.Process.Signal(sig)
+}
+
 // Kill ends the server at once, as a crash does.
 func (s *server) Kill() { s.signal(syscall.SIGKILL) }
 
