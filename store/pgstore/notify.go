@@ -3,7 +3,6 @@ package pgstore
 import (
 	"context"
 	"encoding/base64"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,27 +23,24 @@ func wakeName(r *store.Record) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:18])
 }
 
-// unquoted is the channel as functions want it.
-func unquoted(channel string) string {
-	return strings.ReplaceAll(channel[1:len(channel)-1], `""`, `"`)
-}
-
 // changed tells of records that were written.
 func (s *Store) changed(records []store.Record) {
 	for i := range records {
+		name := wakeName(&records[i])
+		s.hub.Ring(wake.Key{Key: name})
 		select {
-		case s.tell <- wakeName(&records[i]):
+		case s.tell <- name:
 		default: // more than can be told: they poll
 		}
 	}
 }
 
-// notify tells other processes, and this one, which records changed.
+// notify tells other processes which records changed.
 func (s *Store) notify() {
 	for {
 		var names []string
 		select {
-		case <-s.closing:
+		case <-s.life.Done():
 			return
 		case name := <-s.tell:
 			names = append(names, name)
@@ -57,28 +53,19 @@ func (s *Store) notify() {
 				more = false
 			}
 		}
-		for _, name := range names {
-			s.hub.Ring(wake.Key{Key: name})
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
-		_, _ = s.pool.Exec(ctx, "SELECT pg_notify($1, name) FROM unnest($2::text[]) AS name", unquoted(s.sql.channel), names) // who waits polls, too
+		ctx, cancel := context.WithTimeout(s.life, s.timeout)
+		_, _ = s.side.Exec(ctx, "SELECT pg_notify($1, name) FROM unnest($2::text[]) AS name", s.sql.channel, names) // who waits polls, too
 		cancel()
 	}
 }
 
 // listen rings those who wait for a record that another process has written.
 func (s *Store) listen() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	s.background.Go(func() {
-		<-s.closing
-		cancel()
-	})
-	for ctx.Err() == nil {
-		_ = s.listenOnce(ctx) // it is made again
+	for s.life.Err() == nil {
+		_ = s.listenOnce(s.life) // it is made again
 		select {
-		case <-ctx.Done():
-		case <-time.After(poll / 4):
+		case <-s.life.Done():
+		case <-time.After(poll / 8):
 		}
 	}
 }
@@ -89,9 +76,10 @@ func (s *Store) listenOnce(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing is under way
-	if _, err := conn.Exec(ctx, "LISTEN "+s.sql.channel); err != nil {
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.sql.channel}.Sanitize()); err != nil {
 		return err
 	}
+	s.hub.RingAll() // of what was written before, nobody has heard
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
@@ -111,12 +99,12 @@ const (
 func (s *Store) sweepAll() {
 	for {
 		select {
-		case <-s.closing:
+		case <-s.life.Done():
 			return
 		case <-time.After(sweepEvery):
 		}
 		for {
-			if n, err := s.sweep(); err != nil || n < sweepChunk {
+			if n, err := s.sweep(s.life); err != nil || n < sweepChunk {
 				break // tried again
 			}
 		}
@@ -124,8 +112,8 @@ func (s *Store) sweepAll() {
 }
 
 // sweep removes some expired rows, and reports how many.
-func (s *Store) sweep() (int64, error) {
-	ctx, done, err := s.begin(context.Background())
+func (s *Store) sweep(ctx context.Context) (int64, error) {
+	ctx, done, err := s.begin(ctx)
 	if err != nil {
 		return 0, err
 	}

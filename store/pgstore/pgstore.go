@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/seeother/seeother/store"
+	"github.com/seeother/seeother/store/internal/queue"
 	"github.com/seeother/seeother/store/internal/wake"
 )
 
@@ -24,24 +23,31 @@ var (
 	ErrDurability = errors.New("the server may lose what it acknowledged")
 	// ErrNewer means that a newer seeother has changed the tables.
 	ErrNewer = errors.New("the tables are of a newer version")
+	// ErrTransaction means that an application's transaction is not READ COMMITTED
+	// and READ WRITE: begin it so.
+	ErrTransaction = errors.New("the transaction must be read committed and read write")
 )
 
 // Options of a Store. The zero value is ready to use.
 type Options struct {
 	Timeout  time.Duration // of connecting, and of a call whose context has no deadline; 5 s where 0
-	MaxConns int           // 32 where 0, beside one that listens
+	MaxConns int           // 28 where 0; beside them there is one that listens, and two that tell and say whether it is ready
 }
 
 // Store is a store.Store in PostgreSQL. Make it with Open.
 type Store struct {
 	pool    *pgxpool.Pool
+	side    *pgxpool.Pool // for what must not wait for those who wait for a key
 	listens *pgx.ConnConfig
 	sql     statements
+	relaxed bool
 	timeout time.Duration
 	hub     wake.Hub
+	queue   queue.Queue
 	tell    chan string // of records that changed, to the notifier
 
-	closing    chan struct{} // closed when Close begins
+	life       context.Context    //nolint:containedctx // of what runs in the background: over when Close begins
+	end        context.CancelFunc // of life
 	background sync.WaitGroup
 
 	mu    sync.RWMutex // guards over, and that under is not added to after it
@@ -53,72 +59,45 @@ type Store struct {
 // postgres://user@host/database?sslmode=verify-full, and makes or migrates the
 // tables. Our own parameters: schema (that of the tables, made when it is
 // missing; "seeother" by default), and durability=relaxed, without which a server
-// that runs without fsync is refused, and each commit waits for the disk. Errors:
+// that runs without fsync is refused, and each commit waits for the disk. What
+// pool_max_conns and connect_timeout say there goes before the options. Errors:
 // ErrURL, ErrDurability, ErrNewer, or of the connection; none holds the password.
 func Open(ctx context.Context, rawURL string, o Options) (*Store, error) {
-	s := &Store{timeout: cmp.Or(o.Timeout, 5*time.Second), closing: make(chan struct{}), tell: make(chan string, 4096)}
-	config, relaxed, err := s.parse(rawURL)
+	s := &Store{timeout: cmp.Or(o.Timeout, 5*time.Second), hub: wake.Hub{Poll: poll}, tell: make(chan string, 4096)}
+	config, err := s.parse(rawURL, o)
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = int32(cmp.Or(o.MaxConns, 32)) //nolint:gosec // no more than a server has
-	config.ConnConfig.ConnectTimeout = s.timeout
-	if !relaxed {
-		config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-			_, err := conn.Exec(ctx, "SET synchronous_commit = on") // a role may have it off
-			return err
-		}
-	}
 	s.listens = config.ConnConfig.Copy()
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, fmt.Errorf("postgres: %w", err)
+		return nil, wrap(err)
 	}
-	if err := s.prepare(ctx, relaxed); err != nil {
+	side := config.Copy()
+	side.MaxConns, side.MinConns, side.MinIdleConns = 2, 0, 0
+	if s.side, err = pgxpool.NewWithConfig(ctx, side); err != nil {
 		s.pool.Close()
+		return nil, wrap(err)
+	}
+	if err := s.prepare(ctx); err != nil {
+		s.closePools()
 		return nil, err
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.background.Go(s.listen)
 	s.background.Go(s.notify)
 	s.background.Go(s.sweepAll)
 	return s, nil
 }
 
-func (s *Store) parse(rawURL string) (config *pgxpool.Config, relaxed bool, err error) {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return nil, false, fmt.Errorf("%w: want postgres://user@host/database", ErrURL)
-	}
-	q := u.Query()
-	switch d := q.Get("durability"); d {
-	case "":
-	case "relaxed":
-		relaxed = true
-	default:
-		return nil, false, fmt.Errorf("%w: durability %.32q: want relaxed, or leave it out", ErrURL, d)
-	}
-	schema := cmp.Or(q.Get("schema"), "seeother")
-	if len(schema) > 63 || strings.ContainsRune(schema, 0) {
-		return nil, false, fmt.Errorf("%w: schema of %d bytes: want at most 63", ErrURL, len(schema))
-	}
-	s.sql = statementsIn(schema)
-	q.Del("durability")
-	q.Del("schema")
-	u.RawQuery = q.Encode()
-	if config, err = pgxpool.ParseConfig(u.String()); err != nil {
-		return nil, false, fmt.Errorf("%w: host, database or parameters cannot be read", ErrURL) // the reason may hold the password
-	}
-	return config, relaxed, nil
-}
-
 // prepare looks at the server's settings and makes the tables.
-func (s *Store) prepare(ctx context.Context, relaxed bool) error {
+func (s *Store) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*s.timeout)
 	defer cancel()
 	var fsync string
 	if err := s.pool.QueryRow(ctx, "SHOW fsync").Scan(&fsync); err != nil {
 		return fmt.Errorf("postgres: %w", err)
 	}
-	if fsync != "on" && !relaxed {
+	if fsync != "on" && !s.relaxed {
 		return fmt.Errorf("postgres: %w: fsync is %s: set it to on, or add durability=relaxed to the URL", ErrDurability, fsync)
 	}
 	return s.migrate(ctx)
@@ -146,14 +125,15 @@ func (s *Store) begin(ctx context.Context) (_ context.Context, done func(), err 
 // Exclusive is false: others may use the same database.
 func (s *Store) Exclusive() bool { return false }
 
-// Ready implements store.Store: it writes something, and waits for the disk.
+// Ready implements store.Store: it writes something, and waits for the disk. It
+// does not wait for those who wait for a key.
 func (s *Store) Ready(ctx context.Context) error {
 	ctx, done, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	_, err = s.pool.Exec(ctx, s.sql.probe)
+	_, err = s.side.Exec(ctx, s.sql.probe)
 	return wrap(err)
 }
 
@@ -166,11 +146,16 @@ func (s *Store) Close() error {
 	if over {
 		return nil
 	}
-	close(s.closing)
+	s.end()
 	s.under.Wait()
 	s.background.Wait()
-	s.pool.Close()
+	s.closePools()
 	return nil
+}
+
+func (s *Store) closePools() {
+	s.pool.Close()
+	s.side.Close()
 }
 
 func wrap(err error) error {

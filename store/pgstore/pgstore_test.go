@@ -304,7 +304,7 @@ func TestWhatHasExpiredIsRemoved(t *testing.T) {
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for n := int64(0); n < 10; time.Sleep(20 * time.Millisecond) {
-		some, err := s.sweep()
+		some, err := s.sweep(t.Context())
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%d are removed, %v", n, err)
 		}
