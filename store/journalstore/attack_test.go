@@ -161,7 +161,7 @@ func afterKill(t *testing.T, seed uint64, at string, samples int, change func([]
 func TestWhatASecondLifeFoundAndAcknowledgedOutlivesAPowerCut(t *testing.T) {
 	t.Parallel()
 	seeds, _, samples := lossSize()
-	for seed := range 8 * seeds {
+	for seed := range 2 * seeds {
 		for _, at := range []string{"sync", "syncdir", "write"} {
 			if err := afterKill(t, seed, at, samples, nil); err != nil {
 				t.Errorf("seed %d, killed at a %s: %v", seed, at, err)

@@ -128,15 +128,16 @@ func (s *Store) step(b *batch, step *contract.Step) {
 	}
 	offset := len(b.bytes)
 	b.bytes = appendOp(b.bytes, kind, r)
-	s.note(b.seg, r, placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, step.Delete, true)
+	s.note(b.seg, r, s.index.sum(r.Key), placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, step.Delete, true)
 	b.rings = append(b.rings, wake.Key{Partition: r.Partition, Class: r.Class, Key: r.Key})
 }
 
-// note does in the index what an operation in a segment says.
-func (s *Store) note(seg *segment, r *store.Record, at place, size int, gone, sorted bool) {
+// note does in the index what an operation in a segment says. Sum is that of the
+// key.
+func (s *Store) note(seg *segment, r *store.Record, sum uint64, at place, size int, gone, sorted bool) {
 	if !gone {
 		seg.live += int64(size)
-		s.died(s.index.put(r, at, size, sorted))
+		s.died(s.index.put(r, sum, at, size, sorted))
 		return
 	}
 	if id, ok := s.index.find(r.Partition, r.Class, r.Key); ok {

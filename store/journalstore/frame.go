@@ -212,13 +212,14 @@ func nextOp(b []byte) (o op, size int, err error) {
 	if crc32.Checksum(b[4:size], castagnoli) != binary.LittleEndian.Uint32(b) {
 		return op{}, 0, fmt.Errorf("%w: the checksum does not match", errOp)
 	}
-	o, err = parseOp(b[8], b[opHeader:size])
+	o, err = parseOp(b[8], b[opHeader:size], false)
 	return o, size, err
 }
 
-func parseOp(kind byte, b []byte) (op, error) {
+// parseOp reads the fields of an operation. Shared is as in parser.
+func parseOp(kind byte, b []byte, shared bool) (op, error) {
 	o := op{kind: kind}
-	p := parser{rest: b}
+	p := parser{rest: b, shared: shared}
 	switch kind {
 	case opProbe:
 	case opPut, opDelete:
@@ -238,8 +239,9 @@ func parseOp(kind byte, b []byte) (op, error) {
 
 // parser takes fields from the front of rest until one is bad.
 type parser struct {
-	rest []byte
-	bad  bool
+	rest   []byte
+	bad    bool
+	shared bool // strings are parts of rest, which nobody changes
 }
 
 func (p *parser) put(r *store.Record) {
@@ -292,7 +294,12 @@ func (p *parser) moment() time.Time {
 	return time.UnixMicro(v).UTC()
 }
 
-func (p *parser) name() string { return string(p.text()) }
+func (p *parser) name() string {
+	if p.shared {
+		return text(p.text())
+	}
+	return string(p.text())
+}
 
 // text is the bytes of a name.
 func (p *parser) text() []byte {

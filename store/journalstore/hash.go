@@ -41,8 +41,11 @@ func (s *shard) release() {
 	*s = shard{}
 }
 
-func (x *index) hash(c *class, key string) uint64 {
-	h := maphash.String(x.seed, key) + uint64(c.number)*0x9e3779b97f4a7c15
+// sum is that of a key, whatever its class.
+func (x *index) sum(key string) uint64 { return maphash.String(x.seed, key) }
+
+func (x *index) hash(c *class, sum uint64) uint64 {
+	h := sum + uint64(c.number)*0x9e3779b97f4a7c15
 	h = (h ^ h>>32) * 0xd6e8feb86659fd93
 	return h ^ h>>32
 }
@@ -56,9 +59,20 @@ func (s *shard) after(i int) int        { return (i + 1) & (len(s.slots) - 1) }
 func slotID(slot uint32) (id uint32)    { return slot&(1<<idBits-1) - 1 }
 func slotOf(h uint64, id uint32) uint32 { return tagOf(h) | (id + 1) }
 
-// lookup gives the entry of a key.
-func (x *index) lookup(c *class, key string) (uint32, bool) {
-	h := x.hash(c, key)
+// touch has the slots of many records come into the processor's cache together:
+// one after the other each would be waited for.
+func (x *index) touch(some []listed) {
+	for i := range some {
+		r := &some[i].record
+		h := x.hash(x.classOf(address{r.Partition, r.Class}), some[i].sum)
+		if s := &x.shards[shardOf(h)]; len(s.slots) > 0 {
+			x.touched += s.slots[s.start(h)]
+		}
+	}
+}
+
+// lookup gives the entry of a key, whose hash is h.
+func (x *index) lookup(c *class, key string, h uint64) (uint32, bool) {
 	s := &x.shards[shardOf(h)]
 	if len(s.slots) == 0 {
 		return 0, false
@@ -123,7 +137,7 @@ func (x *index) growShard(s *shard) {
 // hashOf is the hash of an entry that is in the table.
 func (x *index) hashOf(id uint32) uint64 {
 	e := x.entries.at(id)
-	return x.hash(x.sets[e.set-1].class, text(x.keys.raw(e.key)))
+	return x.hash(x.sets[e.set-1].class, x.sum(text(x.keys.raw(e.key))))
 }
 
 // shardRemove empties the slot of an entry, and closes the gap: whatever follows

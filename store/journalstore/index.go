@@ -2,6 +2,7 @@ package journalstore
 
 import (
 	"hash/maphash"
+	"strings"
 	"time"
 
 	"github.com/seeother/seeother/store"
@@ -14,9 +15,8 @@ const (
 	maxEntries = 1<<idBits - 1
 )
 
-// entry is what memory holds of a record, beside its key: 40 bytes.
+// entry is what memory holds of a record, beside its key: 32 bytes.
 type entry struct {
-	version uint64
 	place   place  // of its operation in the journal
 	size    uint32 // of that, in bytes
 	key     uint32 // in keys
@@ -68,6 +68,8 @@ type index struct {
 	sets    []set
 	unused  []uint32 // numbers of sets
 	born    uint32   // classes so far
+	recent  *class   // the one asked for last
+	touched uint32   // so that touch is not left out
 	due     timers
 	expires timers
 
@@ -101,7 +103,7 @@ func (x *index) find(partition, name, key string) (uint32, bool) {
 	if c == nil {
 		return 0, false
 	}
-	id, ok := x.lookup(c, key)
+	id, ok := x.lookup(c, key, x.hash(c, x.sum(key)))
 	if ok {
 		x.lastClass, x.lastKey, x.lastID = c, key, id
 	}
@@ -121,19 +123,21 @@ func seconds(t time.Time, up bool) uint32 {
 	return uint32(min(max(s, 1), 1<<32-2))
 }
 
-// put makes r the record of its address, and returns the entry as it was before.
-// sorted says that it is to be found in its set at once; build does it later.
-func (x *index) put(r *store.Record, at place, size int, sorted bool) (before entry) {
+// put makes r, whose key has this sum, the record of its address, and returns the
+// entry as it was before. sorted says that it is to be found in its set at once;
+// build does it later.
+func (x *index) put(r *store.Record, sum uint64, at place, size int, sorted bool) (before entry) {
 	c := x.classOf(address{r.Partition, r.Class})
+	h := x.hash(c, sum)
 	id, ok := x.lastID, x.lastClass == c && x.lastKey == r.Key
 	if !ok {
-		id, ok = x.lookup(c, r.Key)
+		id, ok = x.lookup(c, r.Key, h)
 	}
 	x.lastClass = nil
 	if ok {
 		before = *x.entries.at(id)
 	} else {
-		id = x.newEntry(c, r.Key)
+		id = x.newEntry(h, r.Key)
 	}
 	e := x.entries.at(id)
 	n := x.setOf(c, r.State)
@@ -143,7 +147,7 @@ func (x *index) put(r *store.Record, at place, size int, sorted bool) (before en
 		}
 		x.sets[n-1].order.insert(x, id, r.Key)
 	}
-	e.set, e.version, e.place, e.size = n, r.Version, at, uint32(size) //nolint:gosec // store.MaxValue bounds it
+	e.set, e.place, e.size = n, at, uint32(size) //nolint:gosec // store.MaxValue bounds it
 	e.group = x.groupHash(r.Group)
 	if due := seconds(r.Due, false); due != e.due {
 		e.due = due
@@ -160,7 +164,7 @@ func (x *index) groupHash(group string) uint32 {
 	return uint32(maphash.String(x.seed, group)) //nolint:gosec // a part of it is enough
 }
 
-func (x *index) newEntry(c *class, key string) uint32 {
+func (x *index) newEntry(h uint64, key string) uint32 {
 	var id uint32
 	if x.free != 0 {
 		id = x.free - 1
@@ -170,7 +174,7 @@ func (x *index) newEntry(c *class, key string) uint32 {
 	}
 	*x.entries.at(id) = entry{key: x.keys.add(key)}
 	x.live++
-	x.shardInsert(x.hash(c, key), id)
+	x.shardInsert(h, id)
 	return id
 }
 
@@ -181,7 +185,7 @@ func (x *index) remove(id uint32, sorted bool) (before entry) {
 	before = *e
 	c := x.sets[e.set-1].class
 	key := x.keys.get(e.key)
-	x.shardRemove(x.hash(c, key), id)
+	x.shardRemove(x.hash(c, x.sum(key)), id)
 	if sorted {
 		x.removeFrom(e.set, id, key)
 	}
@@ -193,12 +197,17 @@ func (x *index) remove(id uint32, sorted bool) (before entry) {
 }
 
 func (x *index) classOf(a address) *class {
+	if c := x.recent; c != nil && c.address == a {
+		return c
+	}
 	c := x.classes[a]
 	if c == nil {
 		x.born++
+		a = address{strings.Clone(a.partition), strings.Clone(a.class)}
 		c = &class{address: a, number: x.born, sets: map[string]uint32{}}
 		x.classes[a] = c
 	}
+	x.recent = c
 	return c
 }
 
@@ -206,6 +215,7 @@ func (x *index) setOf(c *class, state string) uint32 {
 	if n := c.sets[state]; n != 0 {
 		return n
 	}
+	state = strings.Clone(state)
 	var n uint32
 	if last := len(x.unused) - 1; last >= 0 {
 		n = x.unused[last]
@@ -238,6 +248,7 @@ func (x *index) drop(n uint32) {
 	x.unused = append(x.unused, n)
 	if len(c.sets) == 0 {
 		delete(x.classes, c.address)
+		x.recent = nil
 	}
 }
 

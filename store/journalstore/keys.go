@@ -40,19 +40,14 @@ func (k *keys) bytes(ref uint32) []byte {
 
 // add keeps a key. References begin at 1.
 func (k *keys) add(key string) uint32 {
-	size, packed := len(key), packable(key)
-	if packed {
-		size = packedSize(len(key))
+	n, held := uint16(len(key)), key //nolint:gosec // store.MaxKey bounds it
+	if packed := k.buf[:packedSize(len(key))]; pack(packed, key) {
+		n, held = n|isPacked, text(packed)
 	}
-	ref := k.room((keyHeader + size + unit - 1) / unit)
+	ref := k.room((keyHeader + len(held) + unit - 1) / unit)
 	b := k.bytes(ref)
-	if !packed {
-		binary.LittleEndian.PutUint16(b, uint16(len(key))) //nolint:gosec // store.MaxKey bounds it
-		copy(b[keyHeader:], key)
-		return ref
-	}
-	binary.LittleEndian.PutUint16(b, uint16(len(key))|isPacked) //nolint:gosec // store.MaxKey bounds it
-	pack(b[keyHeader:keyHeader+size], key)
+	binary.LittleEndian.PutUint16(b, n)
+	copy(b[keyHeader:], held)
 	return ref
 }
 
@@ -107,7 +102,7 @@ func (k *keys) is(ref uint32, key string) bool { return string(k.raw(ref)) == ke
 
 func (k *keys) compare(ref uint32, key string) int { return strings.Compare(text(k.raw(ref)), key) }
 
-// compareTwo orders two keys. Packed ones sort as they are, where they have the
+// compareTwo orders two keys, and may be called by many at one time. Packed ones sort as they are, where they have the
 // same length: so do all names of submissions.
 func (k *keys) compareTwo(a, b uint32) int {
 	x, y := k.bytes(a), k.bytes(b)
@@ -116,45 +111,65 @@ func (k *keys) compareTwo(a, b uint32) int {
 		n := packedSize(int(head &^ isPacked))
 		return bytes.Compare(x[keyHeader:keyHeader+n], y[keyHeader:keyHeader+n])
 	}
-	return k.compare(a, k.get(b))
+	return bytes.Compare(k.plain(a), k.plain(b))
 }
 
-// The alphabet of packed keys, in the order of its bytes: 2 to 7, a to z.
-func packable(key string) bool {
-	if len(key) < 2*unit {
-		return false
+// plain is a key that stays as it is while others are read.
+func (k *keys) plain(ref uint32) []byte {
+	b := k.bytes(ref)
+	head := binary.LittleEndian.Uint16(b)
+	n := int(head &^ isPacked)
+	if head&isPacked == 0 {
+		return b[keyHeader : keyHeader+n]
 	}
-	for i := range len(key) {
-		if c := key[i]; (c < '2' || c > '7') && (c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	return true
+	out := make([]byte, n)
+	unpack(out, b[keyHeader:])
+	return out
 }
 
 func packedSize(n int) int { return (5*n + 7) / 8 }
 
-func pack(dst []byte, key string) {
+// pack writes key in 5 bits for each character, the first one highest, where its
+// characters are those of the alphabet; else it is false.
+func pack(dst []byte, key string) bool {
+	if len(key) < 2*unit {
+		return false
+	}
 	var bits uint64
+	var all byte
 	have, at := 0, 0
 	for i := range len(key) {
-		v := key[i] - '2'
-		if key[i] >= 'a' {
-			v = key[i] - 'a' + 6
-		}
+		v := values[key[i]]
+		all |= v
 		bits, have = bits<<5|uint64(v), have+5
-		for have >= 8 {
-			have -= 8
-			dst[at] = byte(bits >> have) //nolint:gosec // the lowest eight bits are meant
-			at++
+		if have == 40 {
+			dst[at], dst[at+1], dst[at+2], dst[at+3], dst[at+4] = byte(bits>>32), byte(bits>>24), byte(bits>>16), byte(bits>>8), byte(bits) //nolint:gosec // the lowest eight bits are meant
+			bits, have, at = 0, 0, at+5
 		}
 	}
-	if have > 0 {
-		dst[at] = byte(bits << (8 - have)) //nolint:gosec // likewise
+	for bits <<= 40 - have; have > 0; have -= 8 {
+		dst[at] = byte(bits >> 32) //nolint:gosec // likewise
+		bits, at = bits<<8, at+1
 	}
+	return all != noValue
 }
 
+// The alphabet of packed keys, in the order of its bytes: so that packed keys of one
+// length have the order of the keys.
 const alphabet = "234567abcdefghijklmnopqrstuvwxyz"
+
+const noValue = 0xff
+
+// values are the places in alphabet; noValue for other bytes.
+var values = func() (v [256]byte) {
+	for i := range v {
+		v[i] = noValue
+	}
+	for i := range len(alphabet) {
+		v[alphabet[i]] = byte(i)
+	}
+	return v
+}()
 
 func unpack(dst, packed []byte) {
 	var bits uint64

@@ -152,23 +152,6 @@ func (o *order) release(x *index) {
 	*o = order{}
 }
 
-// build makes an order of items that may come in any order.
-func (o *order) build(x *index, items []item) {
-	slices.SortFunc(items, func(a, b item) int {
-		if a.prefix != b.prefix {
-			return cmp.Compare(a.prefix, b.prefix)
-		}
-		return x.keys.compareTwo(x.entries.at(a.id).key, x.entries.at(b.id).key)
-	})
-	const fill = pageItems * 3 / 4 // so that what comes next finds room
-	for part := range slices.Chunk(items, fill) {
-		b := block{first: part[0], page: x.pages.take(), n: int32(len(part))} //nolint:gosec // at most a page
-		copy(x.pages.at(b.page)[:], part)
-		o.blocks = append(o.blocks, b)
-	}
-	o.n = len(items)
-}
-
 // cursor goes through an order.
 type cursor struct {
 	o    *order

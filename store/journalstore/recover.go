@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -21,10 +22,8 @@ func (s *Store) recover() error {
 		return err
 	}
 	s.index.expect(s.estimate(numbers))
-	for i, number := range numbers {
-		if err := s.openSegment(number, i == len(numbers)-1); err != nil {
-			return err
-		}
+	if err := s.openSegments(numbers); err != nil {
+		return err
 	}
 	if len(s.segments) == 0 {
 		if err := s.makeFirst(); err != nil {
@@ -38,8 +37,14 @@ func (s *Store) recover() error {
 	}
 	s.synced = s.seq
 	s.settleIndex()
+	if s.index.live >= manyRecords {
+		debug.FreeOSMemory() // what the sidecars were read into is as much as a part of the index
+	}
 	return nil
 }
+
+// manyRecords is from how many on a start leaves much behind.
+const manyRecords = 1 << 20
 
 // findSegments gives the numbers of all segments, which must have no gap, and
 // removes what a process before left half done.
@@ -109,8 +114,25 @@ func (s *Store) makeFirst() error {
 	return s.activate(seg)
 }
 
-// openSegment reads one segment into the index.
-func (s *Store) openSegment(number uint32, last bool) error {
+// openSegments reads all segments into the index, in their order.
+func (s *Store) openSegments(numbers []uint32) error {
+	if len(numbers) == 0 {
+		return nil
+	}
+	last := len(numbers) - 1
+	stop := make(chan struct{})
+	defer close(stop)
+	ahead := readAhead(s.disk, s.index.seed, numbers[:last], stop)
+	for _, number := range numbers[:last] {
+		if err := s.openSegment(number, <-ahead); err != nil {
+			return err
+		}
+	}
+	return s.openSegment(numbers[last], nil)
+}
+
+// openSegment reads one segment into the index, the last one without a sidecar.
+func (s *Store) openSegment(number uint32, sidecar *reading) error {
 	name := segmentName(number)
 	f, err := s.disk.open(name)
 	if err != nil {
@@ -134,13 +156,14 @@ func (s *Store) openSegment(number uint32, last bool) error {
 	s.seq = seg.first - 1
 	s.version = max(s.version, seg.version)
 	seg.end = headerSize
-	if last {
+	if sidecar == nil {
 		return s.scan(seg, true)
 	}
 	seg.sealed = true
-	if done, err := s.readSidecar(seg); done || err != nil {
+	if done, err := s.readSidecar(seg, sidecar); done || err != nil {
 		return err
 	}
+	sidecar.drop()
 	return s.scan(seg, false)
 }
 
@@ -253,7 +276,7 @@ func (s *Store) replay(seg *segment, ops []byte) error {
 		}
 		s.version = max(s.version, o.record.Version)
 		if o.kind != opProbe {
-			s.note(seg, &o.record, placeOf(seg.number, at), n, o.kind == opDelete, false)
+			s.note(seg, &o.record, s.index.sum(o.record.Key), placeOf(seg.number, at), n, o.kind == opDelete, false)
 		}
 		ops, at = ops[n:], at+int64(n)
 	}
@@ -264,7 +287,7 @@ func (s *Store) replay(seg *segment, ops []byte) error {
 func (s *Store) settleIndex() {
 	x := s.index
 	now := seconds(contract.Instant(s.opts.Now()), false)
-	items := make([][]item, len(x.sets))
+	sizes := make([]int, len(x.sets))
 	for id := range uint32(x.entries.n) { //nolint:gosec // maxEntries bounds it
 		e := x.entries.at(id)
 		switch {
@@ -272,16 +295,15 @@ func (s *Store) settleIndex() {
 		case e.expires != 0 && e.expires <= now:
 			s.died(x.remove(id, false))
 		default:
-			items[e.set-1] = append(items[e.set-1], item{prefixOf(text(x.keys.raw(e.key))), id})
+			sizes[e.set-1]++
 		}
 	}
 	for i := range x.sets {
 		switch {
 		case x.sets[i].class == nil:
-		case len(items[i]) == 0:
+		case sizes[i] == 0:
 			x.drop(uint32(i + 1))
-		default:
-			x.sets[i].order.build(x, items[i])
 		}
 	}
+	x.build(sizes)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"math/bits"
 	"strings"
 )
@@ -141,6 +142,7 @@ type listed struct {
 
 	offset int64
 	size   int
+	sum    uint64 // of the key; 0: not asked for
 }
 
 // nextListed takes one entry from the front of b, and says how long it is.
@@ -161,46 +163,48 @@ func nextListed(b []byte) (l listed, n int, err error) {
 	if m < opHeader || m > len(head) {
 		return listed{}, 0, errSidecar
 	}
-	o, err := parseOp(head[8], head[opHeader:m])
+	o, err := parseOp(head[8], head[opHeader:m], true)
 	if err != nil || o.kind == opProbe {
 		return listed{}, 0, errors.Join(errSidecar, err)
 	}
 	return listed{op: o, offset: int64(offset), size: int(size)}, a + c + m, nil
 }
 
-// eachListed calls do for all entries, after a look at each: a sidecar is believed
-// whole or not at all.
-func eachListed(entries []byte, end int64, do func(*listed)) error {
-	for len(entries) > 0 {
-		l, n, err := nextListed(entries)
-		if err != nil {
-			return err
+// eachListed gives all entries, and an error at the end where one cannot be read.
+// What it gives is good until the next one.
+func eachListed(entries []byte, end int64) iter.Seq2[*listed, error] {
+	return func(yield func(*listed, error) bool) {
+		for len(entries) > 0 {
+			l, n, err := nextListed(entries)
+			if err == nil && l.offset+int64(l.size) > end {
+				err = fmt.Errorf("%w: an operation beyond the end", errSidecar)
+			}
+			if !yield(&l, err) || err != nil {
+				return
+			}
+			entries = entries[n:]
 		}
-		if l.offset+int64(l.size) > end {
-			return fmt.Errorf("%w: an operation beyond the end", errSidecar)
-		}
-		do(&l)
-		entries = entries[n:]
 	}
-	return nil
 }
 
-// readSidecar reads a segment by its sidecar, and is false when that cannot be.
-func (s *Store) readSidecar(seg *segment) (bool, error) {
-	b, err := readAll(s.disk, sidecarName(seg.number))
-	if err != nil {
-		return false, nil //nolint:nilerr // then the segment is read
+// readSidecar reads a segment by what was read ahead of its sidecar, and is false
+// when that cannot be.
+func (s *Store) readSidecar(seg *segment, r *reading) (bool, error) {
+	h := r.head
+	if r.err != nil || h.number != seg.number || h.salt != seg.salt || h.end > seg.size || h.last+1 < seg.first {
+		return false, nil // then the segment is read
 	}
-	h, entries, err := parseSidecar(b)
-	if err != nil || h.number != seg.number || h.salt != seg.salt || h.end > seg.size || h.last+1 < seg.first {
-		return false, nil //nolint:nilerr // likewise
+	for chunk := range r.chunks {
+		s.index.touch(chunk)
+		for i := range chunk {
+			l := &chunk[i]
+			s.version = max(s.version, l.record.Version)
+			s.note(seg, &l.record, l.sum, placeOf(seg.number, l.offset), l.size, l.kind == opDelete, false)
+		}
+		r.spare <- chunk
 	}
-	err = eachListed(entries, h.end, func(l *listed) {
-		s.version = max(s.version, l.record.Version)
-		s.note(seg, &l.record, placeOf(seg.number, l.offset), l.size, l.kind == opDelete, false)
-	})
-	if err != nil { // the checksum is right: a fault of who wrote it
-		return false, fmt.Errorf("file %q: %w: %w: remove it, and the segment is read instead", sidecarName(seg.number), ErrDamaged, err)
+	if r.bad != nil { // the checksum is right: a fault of who wrote it
+		return false, fmt.Errorf("file %q: %w: %w: remove it, and the segment is read instead", sidecarName(seg.number), ErrDamaged, r.bad)
 	}
 	s.seq, seg.end, seg.listed = h.last, h.end, true
 	return true, nil

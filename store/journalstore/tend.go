@@ -204,24 +204,23 @@ func (s *Store) copyForward(seg *segment) error {
 		return err
 	}
 	var chunk []survivor
-	var copyErr error
-	flush := func() {
-		if copyErr == nil {
-			copyErr = s.copyAll(chunk)
+	for l, err := range eachListed(entries, seg.end) {
+		if err != nil {
+			return err
+		}
+		if l.kind != opPut {
+			continue
+		}
+		chunk = append(chunk, survivor{placeOf(seg.number, l.offset), l.record.Partition, l.record.Class, l.record.Key})
+		if len(chunk) < copyChunk {
+			continue
+		}
+		if err := s.copyAll(chunk); err != nil {
+			return err
 		}
 		chunk = chunk[:0]
 	}
-	err = eachListed(entries, seg.end, func(l *listed) {
-		if l.kind != opPut {
-			return
-		}
-		chunk = append(chunk, survivor{placeOf(seg.number, l.offset), l.record.Partition, l.record.Class, l.record.Key})
-		if len(chunk) == copyChunk {
-			flush()
-		}
-	})
-	flush()
-	return errors.Join(err, copyErr)
+	return s.copyAll(chunk)
 }
 
 // copyAll copies what is alive of some, and waits until it is on disk: so that
@@ -268,7 +267,7 @@ func (s *Store) copyOne(o *survivor) (*batch, error) {
 	b := s.fill(size)
 	offset := len(b.bytes)
 	b.bytes = appendOp(b.bytes, opPut, r)
-	s.note(b.seg, r, placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, false, true)
+	s.note(b.seg, r, s.index.sum(r.Key), placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, false, true)
 	s.wakeCommitter()
 	return b, nil
 }
