@@ -3,6 +3,7 @@ package e2e
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -205,6 +206,37 @@ func (p *proof) submit(ctx context.Context, key string) {
 		p.burst(ctx, s, 1, true)
 	}
 	p.judge(s)
+	if s.uncertain() {
+		p.resolve(ctx, s)
+	}
+}
+
+// resolve ends the doubt, as an operator does who looks into the app's books: while
+// there is much of it nothing new starts.
+func (p *proof) resolve(ctx context.Context, s *submitted) {
+	var told struct {
+		Record string `json:"record"`
+	}
+	err := json.Unmarshal([]byte(s.text), &told)
+	for err == nil && ctx.Err() == nil {
+		d := p.doors[rand.IntN(len(p.doors))]
+		d.await(ctx)
+		res, failed := p.client.Post(d.gateway.admin+"/api/v1/once/"+told.Record+"/resolve", "application/json", strings.NewReader(`{"as": "completed", "note": "in the books"}`))
+		if failed != nil {
+			continue // it was killed
+		}
+		text, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		switch {
+		case res.StatusCode == http.StatusOK, strings.Contains(string(text), "not-resolvable"): // the second after an answer that was lost
+			return
+		case res.StatusCode != http.StatusServiceUnavailable:
+			err = fmt.Errorf("%d %s", res.StatusCode, text)
+		}
+	}
+	if err != nil {
+		p.verdict.note(&p.verdict.lost, "%s cannot be resolved: %v", s.key, err)
+	}
 }
 
 // submitted is what is known of one submission.
@@ -215,6 +247,10 @@ type submitted struct {
 	broken bool     // a connection ended without an answer
 	last   int      // status of the latest answer; 0: none
 	text   string
+}
+
+func (s *submitted) uncertain() bool {
+	return s.last == http.StatusConflict && strings.Contains(s.text, "outcome-uncertain")
 }
 
 // burst sends it n times at one time, to any gateway: one that is there, or one
@@ -276,7 +312,7 @@ func (p *proof) judge(s *submitted) {
 	n := p.executed[s.key]
 	p.mu.Unlock()
 	v := &p.verdict
-	uncertain := s.last == http.StatusConflict && strings.Contains(s.text, "outcome-uncertain")
+	uncertain := s.uncertain()
 	if n > 1 {
 		v.note(&v.twice, "%s was executed %d times", s.key, n)
 	}
