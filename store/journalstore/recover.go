@@ -184,7 +184,8 @@ func readHeader(f file) (segmentHeader, int64, error) {
 // be torn: what was being written when the power failed was acknowledged to nobody,
 // and is cut off. Anywhere else what cannot be read is damage.
 func (s *Store) scan(seg *segment, last bool) error {
-	b := make([]byte, seg.size)
+	b := allocate(int(seg.size))
+	defer release(b)
 	if _, err := io.ReadFull(io.NewSectionReader(seg.file, 0, seg.size), b); err != nil {
 		return fmt.Errorf("file %q: %w", segmentName(seg.number), err)
 	}

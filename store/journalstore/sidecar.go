@@ -47,8 +47,9 @@ var errSidecar = errors.New("the sidecar is damaged")
 
 // makeSidecar reads a full segment and makes its sidecar.
 func makeSidecar(seg *segment) ([]byte, error) {
-	out := make([]byte, sidecarHeader, 1<<20)
-	b := make([]byte, seg.end)
+	out := make([]byte, sidecarHeader, 4096+seg.end/6) // for values of 1 KiB
+	b := allocate(int(seg.end))                        // the system gets it back at once
+	defer release(b)
 	if _, err := io.ReadFull(io.NewSectionReader(seg.file, 0, seg.end), b); err != nil {
 		return nil, err
 	}
