@@ -195,6 +195,7 @@ type finding struct {
 type start struct {
 	id, group   string
 	fresh       entry // what a new record holds; its generation is set by begin
+	named       bool  // the owner is the caller's, who may come again with it
 	onUncertain OnUncertain
 	spends      []Spend
 	audit       []byte

@@ -61,6 +61,9 @@ func (g *Guard) Complete(ctx context.Context, l Lease, d Done) error {
 	return g.CompleteVia(ctx, l, d, g.store.Apply)
 }
 
+// Keeps reports whether a result is small enough to be kept for duplicates.
+func (g *Guard) Keeps(result []byte) bool { return int64(len(result)) <= g.cfg.ResultLimit }
+
 // CompleteVia is Complete by another Applier: with the ApplyTx of a store that
 // shares a database with the application, the record is committed together with
 // the application's own changes, or not at all. The caller commits.
@@ -74,7 +77,7 @@ func (g *Guard) CompleteVia(ctx context.Context, l Lease, d Done, via Applier) e
 	}
 	r.apply, r.audit = via, d.Audit
 	return r.settle(ctx, StateCompleted, func(e *entry) {
-		e.Result = &result{Replay: true, BodyKept: int64(len(d.Result)) <= g.cfg.ResultLimit}
+		e.Result = &result{Replay: true, BodyKept: g.Keeps(d.Result)}
 		if e.Result.BodyKept {
 			e.body = d.Result
 		}

@@ -132,6 +132,8 @@ type Resolution struct {
 	As   string `json:"as"`             // StateCompleted: it happened; StateReleased: it did not, and may start again
 	Note string `json:"note,omitempty"` // who, and how they know; kept on the record
 
+	Audit []byte `json:"-"` // a line of the audit log, written in the same step; nil: none
+
 	by string // who; an operator where empty
 }
 
@@ -168,7 +170,7 @@ func (g *Guard) Resolve(ctx context.Context, id string, how Resolution) (Summary
 	} else {
 		undo, e.Spent = giveBack(e.Spent), nil
 	}
-	if _, err := g.put(ctx, g.store.Apply, id, rec.Version, how.As, rec.Group, e, undo...); err != nil {
+	if _, err := g.put(ctx, g.store.Apply, id, rec.Version, how.As, rec.Group, e, append(undo, g.audit(how.Audit)...)...); err != nil {
 		return Summary{}, err
 	}
 	g.doubt.add(rec.Group, -1)

@@ -142,6 +142,8 @@ type Found struct {
 	First  time.Time // when it was begun
 	Ends   time.Time // of InFlight and Execute: when the lease ends
 	Reason string    // of Uncertain: what is known
+
+	Repeated bool // of Execute: the caller's own start, whose answer was lost; see Task.Token
 }
 
 // Err is nil for Execute and for a Duplicate whose result is kept; else it is
@@ -187,7 +189,7 @@ func (g *Guard) beginTask(ctx context.Context, t Task, remote bool) (Found, *run
 		}
 		out := g.foundTask(want.id, found)
 		if out.Status == InFlight && t.Token != "" && sameText(found.entry.Owner, t.Token) {
-			out.Status = Execute // its own start, whose answer was lost
+			out.Status, out.Repeated = Execute, true
 			out.Lease = Lease{ID: want.id, Generation: found.entry.Generation, Token: t.Token, Ends: out.Ends}
 			return out, nil, nil
 		}
@@ -200,7 +202,7 @@ func (g *Guard) beginTask(ctx context.Context, t Task, remote bool) (Found, *run
 func (g *Guard) startOf(t Task, remote bool) start {
 	group := taskGroup(t.Principal)
 	return start{
-		id: taskKey(g.cfg.Tenant, t), group: group, onUncertain: t.OnUncertain, spends: t.Spend, audit: t.Audit, input: t.Input,
+		id: g.ID(t), group: group, named: t.Token != "", onUncertain: t.OnUncertain, spends: t.Spend, audit: t.Audit, input: t.Input,
 		fresh: entry{
 			Owner: cmp.Or(t.Token, randomOwner()), Length: -1, Fingerprint: g.print(t.Input), KeyHash: HashKey(t.Key), Path: t.Name, Route: t.Principal, Principal: "task",
 			Task: true, Remote: remote, Lease: t.Lease, Retention: t.Retention, Tombstone: t.Tombstone,
@@ -224,7 +226,7 @@ func (g *Guard) lookTask(ctx context.Context, want start) (finding, error) {
 	}
 	found, err := g.begin(ctx, want)
 	if err != nil {
-		if !errors.Is(err, ErrDenied) && !errors.Is(err, errClosed) { // it may stand in the store, and nobody has the lease
+		if !want.named && !errors.Is(err, ErrDenied) && !errors.Is(err, errClosed) { // it may stand in the store, and nobody can have the lease
 			g.giveUp(want.fresh.Owner, want.id)
 		}
 		return finding{}, err
@@ -274,6 +276,9 @@ func (g *Guard) Look(ctx context.Context, t Task) (Found, error) {
 	}
 	return g.foundTask(want.id, found), nil
 }
+
+// ID is the record that a task has, or would have.
+func (g *Guard) ID(t Task) string { return taskKey(g.cfg.Tenant, t) }
 
 // taskKey is the name of a task's record; see recordKey.
 func taskKey(tenant string, t Task) string {

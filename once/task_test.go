@@ -88,11 +88,36 @@ func TestALostReplyOfBeginIsAskedForAgainByItsToken(t *testing.T) {
 	g := newGuard(t, memstore.New(), Config{})
 	task := Task{Key: "k", Token: "0123456789abcdef"}
 	first := mustBegin(t, g, task, Execute)
-	if again := mustBegin(t, g, task, Execute); again.Lease != first.Lease {
-		t.Errorf("lease %+v, want %+v", again.Lease, first.Lease)
+	if again := mustBegin(t, g, task, Execute); again.Lease != first.Lease || !again.Repeated || first.Repeated || first.ID != g.ID(task) {
+		t.Errorf("%+v, want the lease of %+v", again, first)
 	}
 	task.Token = "fedcba9876543210"
 	mustBegin(t, g, task, InFlight)
+}
+
+func TestAStartThatIsAskedForAgainIsNotGivenToSomebodyElse(t *testing.T) {
+	t.Parallel()
+	for name, breakStore := range map[string]func(*faulty){
+		"the write was lost": func(f *faulty) { f.failWrites(StateStarted) },
+		"the reply was lost": func(f *faulty) { f.loseReplies(StateStarted) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := newFaulty()
+			g := newGuard(t, st, Config{})
+			task := Task{Key: "k", Token: "0123456789abcdef"}
+			breakStore(st)
+			if _, err := g.Begin(t.Context(), task); err == nil {
+				t.Fatal("the store is broken, and Begin says nothing")
+			}
+			st.heal()
+			first := mustBegin(t, g, task, Execute)
+			mustBegin(t, g, Task{Key: "k"}, InFlight)
+			if err := g.Complete(t.Context(), first.Lease, Done{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func TestATaskWithAnotherInputIsRefused(t *testing.T) {
@@ -388,6 +413,22 @@ func TestAnAuditLineIsWrittenWithTheStepItTellsOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := strings.Join(lines(), ", "); got != "begun, done" {
+		t.Errorf("audit: %s", got)
+	}
+	l = mustBegin(t, g, Task{Key: "l"}, Execute).Lease
+	if err := g.Doubt(t.Context(), l, "", []byte("doubted")); err != nil {
+		t.Fatal(err)
+	}
+	st.failWrites()
+	how := Resolution{As: StateReleased, Audit: []byte("resolved")}
+	if _, err := g.Resolve(t.Context(), l.ID, how); !errors.Is(err, errDisk) {
+		t.Fatal(err)
+	}
+	st.heal()
+	for range 2 { // the second is refused, and leaves no line
+		_, _ = g.Resolve(t.Context(), l.ID, how)
+	}
+	if got := strings.Join(lines(), ", "); got != "begun, done, doubted, resolved" {
 		t.Errorf("audit: %s", got)
 	}
 }

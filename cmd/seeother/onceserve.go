@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seeother/seeother/internal/admin"
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/internal/service"
 	"github.com/seeother/seeother/once"
@@ -52,8 +53,26 @@ func (f apiFlags) tokens(flag string) (map[string]string, error) {
 
 // api is the service while it runs.
 type api struct {
+	flags   apiFlags
+	log     *slog.Logger
 	service *service.Service
 	server  *http.Server
+}
+
+// reread takes the token file as it is now. One with a mistake changes nothing.
+func (a *api) reread(ctx context.Context) {
+	if a.flags.tokenFile == "" {
+		return
+	}
+	tokens, err := a.flags.tokens("")
+	if err == nil {
+		err = a.service.SetTokens(ctx, tokens)
+	}
+	if err != nil {
+		a.log.Error("the token file cannot be used, and the tokens before stay", "error", err)
+		return
+	}
+	a.log.Info("the token file is read again", "file", a.flags.tokenFile, "tokens", len(tokens))
 }
 
 // startAPI serves the service on st. An end that nobody asked for is sent to failed.
@@ -62,7 +81,7 @@ func startAPI(ctx context.Context, f apiFlags, flag string, st store.Store, cfg 
 	if err != nil {
 		return nil, nil, err
 	}
-	if info, err := os.Stat(f.tokenFile); err == nil && info.Mode().Perm()&0o077 != 0 {
+	if info, err := os.Stat(f.tokenFile); f.tokenFile != "" && err == nil && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("others may read the token file", "file", f.tokenFile, "mode", info.Mode().Perm().String(), "hint", "chmod 600")
 	}
 	ln, err := listen(ctx, flag, f.addr)
@@ -73,7 +92,8 @@ func startAPI(ctx context.Context, f apiFlags, flag string, st store.Store, cfg 
 	if err != nil {
 		return nil, nil, errors.Join(err, ln.Close())
 	}
-	a := &api{s, service.NewServer(s)}
+	s.ServeMetrics(admin.ServiceMetrics(version(), s, admin.Checks(admin.Probe{Name: "store", Run: st.Ready})))
+	a := &api{f, log, s, service.NewServer(s)}
 	go func() {
 		if err := a.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("address %s: %w", ln.Addr(), err)
@@ -108,8 +128,8 @@ func newOnceServe() *cobra.Command {
 		Long: `Offer run-once to code in any language, and to agents, as a JSON API: check a key,
 do the work when told to execute, and say how it went. See docs/service.md.
 
-Without a token file only this machine may connect. SIGTERM and Ctrl-C stop it;
-leases that callers hold go on, and are completed when it is back.`,
+Without a token file only this machine may connect. SIGHUP reads it again. SIGTERM
+and Ctrl-C stop it; leases that callers hold go on, and are completed when it is back.`,
 		Example: `  seeother once serve
   seeother once serve --listen 0.0.0.0:8305 --token-file tokens --store postgres://seeother@db/seeother
   curl -s localhost:8305/v1/check -d '{"key":"invoice-1"}'`,
@@ -137,6 +157,11 @@ func (f *serveFlags) run(cmd *cobra.Command) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	again := make(chan os.Signal, 1)
+	if f.tokenFile != "" { // else SIGHUP ends it: the terminal is gone
+		signal.Notify(again, syscall.SIGHUP)
+		defer signal.Stop(again)
+	}
 	surviveBrokenPipes()
 	lines := newLogWriter(cmd.ErrOrStderr(), f.logFormat)
 	defer lines.close()
@@ -152,10 +177,16 @@ func (f *serveFlags) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	log.Info("run-once is served", "listen", "http://"+addr.String(), "tokens", f.tokenFile != "", "store", cmp.Or(schemeOf(f.store), "embedded"))
-	select {
-	case <-ctx.Done():
-		log.Info("stopping: what is asked is answered first")
-	case err = <-failed:
+	for waits := true; waits; {
+		select {
+		case <-again:
+			a.reread(ctx)
+			continue
+		case <-ctx.Done():
+			log.Info("stopping: what is asked is answered first")
+		case err = <-failed:
+		}
+		waits = false
 	}
 	end, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()

@@ -43,7 +43,7 @@ its output is passed on, and signals are passed on to it. With both, COMMAND is
 expected to listen at UPSTREAM.
 
 SIGTERM and Ctrl-C stop it: what runs is finished first, a second one ends it at
-once. SIGHUP reads the configuration again.`,
+once. SIGHUP reads the configuration, and the tokens of --api, again.`,
 		Example: `  seeother run http://127.0.0.1:5000
   seeother run -- flask run
   seeother run --report-only 5000          look first, change nothing
@@ -74,6 +74,7 @@ once. SIGHUP reads the configuration again.`,
 	flags.StringArrayVar(&f.rules, "rules", nil, "`file` of redirect rules, or a pattern; repeatable: _redirects, .csv, .jsonl or .yaml. They are read again when they change")
 	flags.StringVar(&f.api.addr, "api", "", "where code and agents connect, `host:port`: the service of seeother once serve, on the same store")
 	flags.StringVar(&f.api.tokenFile, "api-token-file", "", "`file` with lines of tenant:token for --api; required beyond loopback")
+	flags.BoolVar(&f.api.knownAgents, "known-agents", false, "at --api, refuse agents that nobody has written down")
 	flags.BoolVar(&f.reportOnly, "report-only", false, "change nothing, and log what would have been changed")
 	flags.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "`format` of the log: text or json")
 	_ = verb.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -122,6 +123,11 @@ func (f *runFlags) check(cmd *cobra.Command, file *configfile.File) error {
 		return &usageError{errors.New("--data and --store name two stores"), "give one of them"}
 	case given("data"):
 		file.Store = ""
+	}
+	for _, flag := range []string{"api-token-file", "known-agents"} {
+		if given(flag) && f.api.addr == "" {
+			return &usageError{fmt.Errorf("--%s is of the service, and there is no --api", flag), "say where it listens: --api 127.0.0.1:8305"}
+		}
 	}
 	if file.Log.Format != "text" && file.Log.Format != "json" {
 		return &usageError{fmt.Errorf("--log-format %q: want text or json", file.Log.Format), hint}

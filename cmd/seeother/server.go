@@ -253,7 +253,7 @@ func (s *server) await(ctx context.Context) error {
 // obey acts on a signal and reports whether it ends the gateway.
 func (s *server) obey(ctx context.Context, sig os.Signal) (end bool) {
 	switch {
-	case sig == syscall.SIGHUP && s.reads:
+	case sig == syscall.SIGHUP && (s.reads || s.apiFlags.tokenFile != ""):
 		s.background.Go(func() { s.reload(ctx) })
 		return false
 	case s.pass(sig):
@@ -274,10 +274,17 @@ func (s *server) pass(sig os.Signal) bool {
 }
 
 // reload reads the configuration again. A file with a mistake changes nothing.
-// It ends smoke requests that are under way for the one before.
+// It ends smoke requests that are under way for the one before. The token file of
+// the service is read again, too.
 func (s *server) reload(ctx context.Context) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	if s.api != nil {
+		s.api.reread(ctx)
+	}
+	if !s.reads {
+		return
+	}
 	s.endRise()
 	file, err := s.reread()
 	if err != nil {

@@ -6,16 +6,22 @@ import (
 	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/seeother/seeother/once"
 )
 
 // onceMetrics reads the run-once guard's numbers when they are asked for.
 type onceMetrics struct {
-	once                              Once
+	once                              onceStats
 	requests, records, active, memory *prometheus.Desc
 }
 
-func newOnceMetrics(o Once) onceMetrics {
+// onceStats is a guard, or several that are counted together.
+type onceStats interface{ Stats() once.Stats }
+
+func newOnceMetrics(o onceStats) onceMetrics {
 	return onceMetrics{
 		once: o,
 		requests: prometheus.NewDesc("seeother_once_requests_total",
@@ -85,11 +91,7 @@ func (m checkMetrics) Collect(out chan<- prometheus.Metric) {
 // newMetricsHandler adds to the metrics of the gateway what only is known here.
 func (h *Handler) newMetricsHandler() http.Handler {
 	own := prometheus.NewRegistry()
-	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "seeother_build_info", Help: "Always 1; the labels say what runs.",
-	}, []string{"version", "goversion"})
-	build.WithLabelValues(h.cfg.Version, runtime.Version()).Set(1)
-	own.MustRegister(build, newCheckMetrics(h.health.checks))
+	own.MustRegister(buildInfo(h.cfg.Version), newCheckMetrics(h.health.checks))
 	if h.src.Once != nil {
 		own.MustRegister(newOnceMetrics(h.src.Once))
 	}
@@ -103,7 +105,53 @@ func (h *Handler) newMetricsHandler() http.Handler {
 	if h.src.Metrics != nil {
 		all = append(all, h.src.Metrics.registry)
 	}
+	return scraped(all)
+}
+
+func buildInfo(version string) prometheus.Collector {
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "seeother_build_info", Help: "Always 1; the labels say what runs.",
+	}, []string{"version", "goversion"})
+	build.WithLabelValues(version, runtime.Version()).Set(1)
+	return build
+}
+
+func scraped(all prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(all, promhttp.HandlerOpts{
 		MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout, ErrorHandling: promhttp.HTTPErrorOnError,
 	})
+}
+
+// Service is run-once as a service, as its metrics see it.
+type Service interface {
+	onceStats
+	Checks() map[string]uint64 // by what they came to
+}
+
+// ServiceMetrics answers with the metrics of a service. ready is as for Sources.
+func ServiceMetrics(version string, s Service, ready func(context.Context) []Check) http.Handler {
+	all := prometheus.NewRegistry()
+	all.MustRegister(
+		buildInfo(version), newCheckMetrics((&health{run: ready}).checks), newOnceMetrics(s), newServiceMetrics(s),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return scraped(all)
+}
+
+// serviceMetrics reads a service's numbers when they are asked for.
+type serviceMetrics struct {
+	service Service
+	checks  *prometheus.Desc
+}
+
+func newServiceMetrics(s Service) serviceMetrics {
+	return serviceMetrics{s, prometheus.NewDesc("seeother_service_checks_total", "Checks of the run-once service, by what they came to.", []string{"status"}, nil)}
+}
+
+func (m serviceMetrics) Describe(out chan<- *prometheus.Desc) { out <- m.checks }
+
+func (m serviceMetrics) Collect(out chan<- prometheus.Metric) {
+	for status, n := range m.service.Checks() {
+		out <- prometheus.MustNewConstMetric(m.checks, prometheus.CounterValue, float64(n), status)
+	}
 }

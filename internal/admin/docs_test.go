@@ -191,6 +191,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	w := start(t, Config{})
 	w.fill(t)
 	got, want := gathered(w.get(t, "/metrics").body), described(t)
+	maps.Copy(got, gathered(serviceMetricsOf(t)))
 	if len(got) < 10 {
 		t.Fatalf("only %d metrics: %v", len(got), got)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/internal/openapitest"
 	"github.com/seeother/seeother/once"
 )
 
@@ -229,7 +230,7 @@ func (w *world) do(t *testing.T, method, path, body string, header ...string) an
 		t.Fatal(err)
 	}
 	got := answered{res.StatusCode, res.Header, string(text)}
-	checkAnswer(t, w.handler.openapi, method, path, got)
+	openapitest.Read(t, w.handler.openapi).Check(t, method, path, openapitest.Answer{Status: got.status, Header: got.header, Body: got.body})
 	return got
 }
 

@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,6 +18,35 @@ import (
 
 	"github.com/seeother/seeother"
 )
+
+// counted is a Service with numbers.
+type counted struct{ *records }
+
+func (counted) Checks() map[string]uint64 { return map[string]uint64{"execute": 3, "denied": 1} }
+
+func serviceMetricsOf(t *testing.T) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	ready := Checks(Probe{Name: "store", Run: func(context.Context) error { return errors.New("down") }})
+	ServiceMetrics("1.2.3", counted{newRecords()}, ready).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return w.Body.String()
+}
+
+func TestAServiceHasMetricsOfItsOwn(t *testing.T) {
+	got := serviceMetricsOf(t)
+	for _, want := range []string{
+		`seeother_service_checks_total{status="execute"} 3`, `seeother_service_checks_total{status="denied"} 1`,
+		`seeother_once_records{state="uncertain"} 2`, `seeother_once_requests_total{outcome="completed"} 7`,
+		`seeother_check_ready{check="store"} 0`, `version="1.2.3"`, "go_goroutines",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	if problems, err := promlint.New(strings.NewReader(got)).Lint(); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}
 
 // fill makes at least one series of everything.
 func (w *world) fill(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seeother/seeother/internal/openapitest"
 )
 
 func TestDescriptionIsOpenAPI31(t *testing.T) {
@@ -15,7 +17,7 @@ func TestDescriptionIsOpenAPI31(t *testing.T) {
 	if got.status != http.StatusOK {
 		t.Fatalf("status %d", got.status)
 	}
-	s := readSpec(t, []byte(got.body))
+	s := openapitest.Read(t, []byte(got.body))
 	if s.OpenAPI != "3.1.0" || s.Info.Title == "" || s.Info.Version != "1.2.3" {
 		t.Errorf("openapi %q, info %+v", s.OpenAPI, s.Info)
 	}
@@ -38,7 +40,7 @@ func TestDescriptionIsOpenAPI31(t *testing.T) {
 	}
 }
 
-func checkOperation(t *testing.T, name, path string, op specOperation) {
+func checkOperation(t *testing.T, name, path string, op openapitest.Operation) {
 	t.Helper()
 	var inPath []string
 	for _, p := range op.Parameters {
@@ -67,7 +69,7 @@ func checkOperation(t *testing.T, name, path string, op specOperation) {
 
 func TestEveryReferenceLeadsSomewhereAndEverySchemaIsUsed(t *testing.T) {
 	h := New(Config{}, Sources{})
-	s := readSpec(t, h.openapi)
+	s := openapitest.Read(t, h.openapi)
 	used := map[string]bool{}
 	for _, found := range regexp.MustCompile(`"#/components/schemas/([^"]+)"`).FindAllStringSubmatch(string(h.openapi), -1) {
 		used[found[1]] = true
@@ -86,7 +88,7 @@ func TestEveryReferenceLeadsSomewhereAndEverySchemaIsUsed(t *testing.T) {
 // described, and nothing that is not described is.
 func TestDescriptionAndServerAgree(t *testing.T) {
 	w := start(t, Config{})
-	s := readSpec(t, w.handler.openapi)
+	s := openapitest.Read(t, w.handler.openapi)
 	if table := w.handler.routes(); len(table) < 15 {
 		t.Errorf("only %d routes", len(table))
 	} else {

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seeother/seeother/internal/openapitest"
 )
 
 // follower reads a stream of decisions.
@@ -137,8 +139,8 @@ func TestWhatIsStreamedIsADecisionOfTheDescription(t *testing.T) {
 	if err := json.Unmarshal([]byte(parts[2]), &value); err != nil {
 		t.Fatal(err)
 	}
-	s := readSpec(t, w.handler.openapi)
-	for _, wrong := range s.validate(s.Components.Schemas["Decision"], value, "$") {
+	s := openapitest.Read(t, w.handler.openapi)
+	for _, wrong := range s.Validate(s.Components.Schemas["Decision"], value, "$") {
 		t.Error(wrong)
 	}
 }

@@ -42,7 +42,8 @@ var rules = map[string]rule{
 	"store/redisstore":   {ours: with(storeParts, with(leaves, "store")...), others: []string{"github.com/redis/rueidis"}},
 	"store/pgstore":      {ours: with(storeParts, with(leaves, "store")...), others: []string{"github.com/jackc/pgx"}},
 
-	"internal/servertest": {others: []string{"github.com/jackc/pgx"}},
+	"internal/openapitest": {},
+	"internal/servertest":  {others: []string{"github.com/jackc/pgx"}},
 
 	"store/storetest": {ours: with(leaves, "store"), others: []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine"}},
 	"store/open":      {ours: with(leaves, append([]string{"store"}, stores...)...)},
@@ -87,7 +88,7 @@ var rules = map[string]rule{
 
 // Test files may import what their package may, and these.
 var testsMayImport = rule{
-	ours: with(leaves, append([]string{".", "store", "store/storetest", "internal/servertest", "bench/ruleset"}, stores...)...),
+	ours: with(leaves, append([]string{".", "store", "store/storetest", "internal/openapitest", "internal/servertest", "bench/ruleset"}, stores...)...),
 	others: []string{
 		"github.com/chromedp", "github.com/coder/websocket", "github.com/rogpeppe/go-internal",
 		"golang.org/x", "pgregory.net/rapid",

@@ -22,18 +22,32 @@ const (
 
 // limit is a spend cap of an agent.
 type limit struct {
-	Currency string `json:"currency"`
-	Micros   int64  `json:"limit_micros"`
-	Window   int64  `json:"window_s"` // it begins anew at each multiple of it since 1970; 0: never
+	Currency string `json:"currency" jsonschema:"required"`
+	Micros   int64  `json:"limit_micros" jsonschema:"required,minimum=0"`
+	Window   int64  `json:"window_s" jsonschema:"minimum=0,description=It begins anew at each multiple of it since 1970; 0: never"`
 }
 
 // agent is what one may. A tool is named exactly, or by its beginning and a star.
 type agent struct {
 	Name     string   `json:"name,omitempty"`
-	Allow    []string `json:"allow"` // empty: all
-	Deny     []string `json:"deny"`  // wins over allow
+	Allow    []string `json:"allow" jsonschema:"description=Tools; a name may end in a star. Empty: all"`
+	Deny     []string `json:"deny" jsonschema:"description=Wins over allow"`
 	Caps     []limit  `json:"caps"`
-	Disabled bool     `json:"disabled"` // the kill switch
+	Disabled bool     `json:"disabled" jsonschema:"description=The kill switch; only enable switches on again"`
+}
+
+// named is a with its name, and lists that are there though they are empty.
+func (a agent) named(name string) agent {
+	a.Name = name
+	for _, l := range []*[]string{&a.Allow, &a.Deny} {
+		if *l == nil {
+			*l = []string{}
+		}
+	}
+	if a.Caps == nil {
+		a.Caps = []limit{}
+	}
+	return a
 }
 
 func (a *agent) validate() error {
@@ -180,8 +194,7 @@ func (t *tenant) writeAgent(ctx context.Context, name, status string, edit func(
 		edit(&a)
 		return a, nil
 	})
-	a.Name = name
-	return a, err
+	return a.named(name), err
 }
 
 func (s *Service) showAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
@@ -190,8 +203,7 @@ func (s *Service) showAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (
 		return nil, err
 	}
 	a, err := t.agent(r.Context(), name)
-	a.Name = name
-	return a, err
+	return a.named(name), err
 }
 
 func (s *Service) putAgent(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
@@ -257,6 +269,11 @@ type spending struct {
 	Spent int64 `json:"spent_micros"` // and reserved, in this window
 }
 
+type spendReply struct {
+	Agent string     `json:"agent"`
+	Caps  []spending `json:"caps"`
+}
+
 func (s *Service) agentSpend(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
 	name, err := nameIn(r)
 	if err != nil {
@@ -274,14 +291,14 @@ func (s *Service) agentSpend(t *tenant, _ http.ResponseWriter, r *http.Request) 
 		}
 		out = append(out, spending{c, spent})
 	}
-	return map[string]any{"agent": name, "caps": out}, nil
+	return spendReply{name, out}, nil
 }
 
 // price is what a tool costs, where the service knows.
 type price struct {
 	Name     string `json:"name,omitempty"`
-	Micros   int64  `json:"price_micros"`
-	Currency string `json:"currency"`
+	Micros   int64  `json:"price_micros" jsonschema:"required,minimum=0"`
+	Currency string `json:"currency" jsonschema:"required"`
 }
 
 func (t *tenant) tool(ctx context.Context, name string) (p price, err error) {

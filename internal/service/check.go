@@ -18,32 +18,32 @@ import (
 
 // money is an amount of a currency, in whole millionths.
 type money struct {
-	Currency string `json:"currency"`
-	Micros   int64  `json:"amount_micros"`
+	Currency string `json:"currency" jsonschema:"required"`
+	Micros   int64  `json:"amount_micros" jsonschema:"required,minimum=0"`
 }
 
 // checkRequest is what /v1/check takes. Durations are in seconds.
 type checkRequest struct {
-	Key      string          `json:"key"`
-	Scope    string          `json:"scope"`
-	Token    string          `json:"token"` // chosen by the caller, so that a lost answer can be asked for again
-	Input    json.RawMessage `json:"input"` // what the key is for; another one under the same key is refused
-	Lease    int64           `json:"lease_s"`
-	TTL      int64           `json:"ttl_s"`      // how long the result is kept
-	Remember int64           `json:"remember_s"` // how long it is known that it was done
-	Wait     int64           `json:"wait_s"`
+	Key      string          `json:"key" jsonschema:"required"`
+	Scope    string          `json:"scope" jsonschema:"description=A keyspace of its own"`
+	Token    string          `json:"token" jsonschema:"description=Chosen by the caller\\, new and random for each attempt\\, so that a lost answer can be asked for again"`
+	Input    json.RawMessage `json:"input" jsonschema:"description=Any JSON: what the key is for; another one under the same key is refused"`
+	Lease    int64           `json:"lease_s" jsonschema:"minimum=0"`
+	TTL      int64           `json:"ttl_s" jsonschema:"minimum=0,description=How long the result is kept"`
+	Remember int64           `json:"remember_s" jsonschema:"minimum=0,description=How long it is known that it was done"`
+	Wait     int64           `json:"wait_s" jsonschema:"minimum=0,description=How long to wait for somebody else who is doing it"`
 	Agent    string          `json:"agent"`
 	Tool     string          `json:"tool"`
 	Spend    []money         `json:"spend"`
-	Metadata json.RawMessage `json:"metadata"` // for the audit log
-	FailOpen bool            `json:"fail_open"`
+	Metadata json.RawMessage `json:"metadata" jsonschema:"description=Any JSON\\, for the audit log"`
+	FailOpen bool            `json:"fail_open" jsonschema:"description=Go on unguarded when the store is down"`
 }
 
 // lease is a once.Lease as JSON.
 type lease struct {
-	ID         string    `json:"id"`
-	Generation uint64    `json:"generation"`
-	Token      string    `json:"token"`
+	ID         string    `json:"id" jsonschema:"required"`
+	Generation uint64    `json:"generation" jsonschema:"required"`
+	Token      string    `json:"token" jsonschema:"required,description=A secret"`
 	Ends       time.Time `json:"ends_at,omitzero"`
 }
 
@@ -55,15 +55,16 @@ func (l *lease) once() once.Lease {
 
 // checkReply is what it answers.
 type checkReply struct {
-	Status string          `json:"status"` // execute, duplicate, in_flight, uncertain, denied
-	Record string          `json:"record,omitempty"`
-	Lease  *lease          `json:"lease,omitempty"`
-	Result json.RawMessage `json:"result,omitempty"`
-	Kept   bool            `json:"result_kept"`
-	First  *time.Time      `json:"first_seen_at,omitempty"`
-	Ends   *time.Time      `json:"lease_ends_at,omitempty"`
-	Reason string          `json:"reason,omitempty"`
-	Guard  string          `json:"guard,omitempty"` // bypassed: the store was down, and the caller wanted to go on
+	Status   string          `json:"status" jsonschema:"enum=execute,enum=duplicate,enum=in_flight,enum=uncertain,enum=denied"`
+	Record   string          `json:"record,omitempty"`
+	Lease    *lease          `json:"lease,omitempty"`
+	Repeated bool            `json:"repeated,omitempty" jsonschema:"description=The lease was given before\\, to a check with the same token"`
+	Result   json.RawMessage `json:"result,omitempty" jsonschema:"description=Any JSON: that of complete"`
+	Kept     bool            `json:"result_kept"`
+	First    *time.Time      `json:"first_seen_at,omitempty"`
+	Ends     *time.Time      `json:"lease_ends_at,omitempty"`
+	Reason   string          `json:"reason,omitempty"`
+	Guard    string          `json:"guard,omitempty" jsonschema:"enum=bypassed,description=The store was down\\, and the caller wanted to go on"`
 }
 
 // maxMetadata bounds what an audit line holds of a caller's, in bytes.
@@ -124,13 +125,16 @@ func (s *Service) check(t *tenant, w http.ResponseWriter, r *http.Request) (any,
 	}
 	reply, err := s.checkTask(r.Context(), t, &c, task)
 	if err == nil {
+		s.asked.count(reply)
 		return reply, t.noteBypassed(r.Context())
 	}
 	if c.FailOpen && isStore(err) && !errors.Is(err, errAudit) { // errAudit: the store did answer, and it was no
 		s.cfg.Log.Warn("the store is down, and the caller goes on unguarded", "tenant", t.name, "key_hash", once.HashKey(c.Key), "error", err)
 		t.bypassed.Add(1)
 		w.Header().Set(once.GuardHeader, "bypassed")
-		return checkReply{Status: "execute", Guard: "bypassed", Reason: "the store cannot be asked, and fail_open is set: nothing keeps this from running twice"}, nil
+		reply = checkReply{Status: "execute", Guard: "bypassed", Reason: "the store cannot be asked, and fail_open is set: nothing keeps this from running twice"}
+		s.asked.count(reply)
+		return reply, nil
 	}
 	return reply, err
 }
@@ -168,18 +172,22 @@ func (s *Service) checkTask(ctx context.Context, t *tenant, c *checkRequest, tas
 	if reason != "" {
 		return s.denied(ctx, t, line, reason)
 	}
-	line.Status, line.Reserved = once.Execute.String(), c.Spend
+	line.Status, line.Record, line.Reserved = once.Execute.String(), t.guard.ID(task), c.Spend
 	task.Audit = line.encode()
 	found, err := t.guard.Begin(ctx, task)
 	if errors.Is(err, once.ErrDenied) {
+		line.Record = "" // there is none
 		return s.denied(ctx, t, line, err.Error())
 	}
 	if err != nil {
 		return checkReply{}, err
 	}
 	reply := replyOf(found)
-	if found.Status != once.Execute {
+	if found.Status != once.Execute || found.Repeated { // else the line is written with the start
 		line.Status, line.Record, line.Reserved = reply.Status, found.ID, nil
+		if found.Repeated {
+			line.Status = "repeated"
+		}
 		if err := t.note(ctx, line); err != nil {
 			return checkReply{}, err
 		}
@@ -188,7 +196,7 @@ func (s *Service) checkTask(ctx context.Context, t *tenant, c *checkRequest, tas
 }
 
 func replyOf(f once.Found) checkReply {
-	reply := checkReply{Status: strings.ReplaceAll(f.Status.String(), "-", "_"), Record: f.ID, Reason: f.Reason, Kept: f.Kept}
+	reply := checkReply{Status: strings.ReplaceAll(f.Status.String(), "-", "_"), Record: f.ID, Reason: f.Reason, Kept: f.Kept, Repeated: f.Repeated}
 	if !f.First.IsZero() {
 		first := f.First.UTC()
 		reply.First = &first

@@ -35,60 +35,76 @@ func (s *Service) showRecord(t *tenant, _ http.ResponseWriter, r *http.Request) 
 	return t.guard.Show(r.Context(), r.PathValue("id"))
 }
 
+// resolveRequest is a once.Resolution.
+type resolveRequest struct {
+	As   string `json:"as" jsonschema:"required,enum=completed,enum=released"`
+	Note string `json:"note" jsonschema:"description=Who\\, and how they know; kept on the record"`
+}
+
 func (s *Service) resolveRecord(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
-	var how once.Resolution
-	if err := read(r, &how); err != nil {
+	var q resolveRequest
+	if err := read(r, &q); err != nil {
 		return nil, err
 	}
 	id := r.PathValue("id")
-	sum, err := t.guard.Resolve(r.Context(), id, how)
-	if err != nil {
-		return nil, err
-	}
-	return sum, t.note(r.Context(), auditLine{Event: "resolve", Status: how.As, Record: id, Reason: short(how.Note)})
+	line := auditLine{Event: "resolve", Status: q.As, Record: id, Reason: short(q.Note)}
+	return t.guard.Resolve(r.Context(), id, once.Resolution{As: q.As, Note: q.Note, Audit: line.encode()})
 }
 
+// The pages of what is written down. The last has no cursor.
+type (
+	agentPage struct {
+		Agents []agent `json:"agents"`
+		Cursor string  `json:"cursor,omitempty"`
+	}
+	toolPage struct {
+		Tools  []price `json:"tools"`
+		Cursor string  `json:"cursor,omitempty"`
+	}
+	auditPage struct {
+		Lines  []auditLine `json:"lines"`
+		Cursor string      `json:"cursor,omitempty"`
+	}
+)
+
 func (s *Service) listAgents(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
-	return t.list(r, classAgent, "agents", func(rec *store.Record) (any, error) {
+	agents, cursor, err := list(t, r, classAgent, func(rec *store.Record) (agent, error) {
 		a := agent{}
 		err := json.Unmarshal(rec.Value, &a)
-		a.Name = rec.Key
-		return a, err
+		return a.named(rec.Key), err
 	})
+	return agentPage{agents, cursor}, err
 }
 
 func (s *Service) listTools(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
-	return t.list(r, classTool, "tools", func(rec *store.Record) (any, error) {
+	tools, cursor, err := list(t, r, classTool, func(rec *store.Record) (price, error) {
 		p := price{}
 		err := json.Unmarshal(rec.Value, &p)
 		p.Name = rec.Key
 		return p, err
 	})
+	return toolPage{tools, cursor}, err
 }
 
 // list gives a page of what is written down in a class.
-func (t *tenant) list(r *http.Request, class, name string, show func(*store.Record) (any, error)) (any, error) {
+func list[T any](t *tenant, r *http.Request, class string, show func(*store.Record) (T, error)) (all []T, next string, err error) {
 	cursor, limit, err := paging(r)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	page, err := t.store.List(r.Context(), store.Query{Partition: t.partition(), Class: class, Cursor: cursor, Limit: limit})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	all := []any{}
+	all = []T{}
 	for i := range page.Records {
 		v, err := show(&page.Records[i])
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		all = append(all, v)
 	}
-	out := map[string]any{name: all}
-	if page.Cursor != "" {
-		out["cursor"] = page.Cursor
-	}
-	return out, nil
+	return all, page.Cursor, nil
 }
 
 // auditLine is one line of the audit log. It holds no input, no result and no
@@ -106,7 +122,7 @@ type auditLine struct {
 	Count      uint64          `json:"count,omitempty"` // of checks that were bypassed
 	Reserved   []money         `json:"reserved,omitempty"`
 	Spent      []money         `json:"spent,omitempty"`
-	Metadata   json.RawMessage `json:"metadata,omitempty"`
+	Metadata   json.RawMessage `json:"metadata,omitempty" jsonschema:"description=Any JSON: that of the check"`
 }
 
 // short bounds a text of a caller's.
@@ -139,19 +155,34 @@ func (t *tenant) note(ctx context.Context, l auditLine) error {
 }
 
 func (s *Service) auditLog(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
-	return t.list(r, once.ClassAudit, "lines", func(rec *store.Record) (any, error) {
+	lines, cursor, err := list(t, r, once.ClassAudit, func(rec *store.Record) (auditLine, error) {
 		var l auditLine
 		err := json.Unmarshal(rec.Value, &l)
 		l.At = rec.Created
 		return l, err
 	})
+	return auditPage{lines, cursor}, err
 }
 
 // lockRequest is what OnceOnly's clients send.
 type lockRequest struct {
-	Key      string          `json:"key"`
-	TTL      *int64          `json:"ttl"` // seconds
-	Metadata json.RawMessage `json:"metadata"`
+	Key      string          `json:"key" jsonschema:"required"`
+	TTL      *int64          `json:"ttl" jsonschema:"minimum=1,description=Seconds; a day where it is missing"`
+	Metadata json.RawMessage `json:"metadata" jsonschema:"description=Any JSON\\, for the audit log"`
+}
+
+// lockReply is what they read.
+type lockReply struct {
+	Status  string `json:"status" jsonschema:"enum=locked,enum=duplicate"`
+	Success bool   `json:"success"`
+	Key     string `json:"key"`
+	TTL     int64  `json:"ttl"`
+	First   string `json:"first_seen_at" jsonschema:"format=date-time"`
+}
+
+// lockTaken is what they read where somebody was first (409).
+type lockTaken struct {
+	Detail lockReply `json:"detail"`
 }
 
 // defaultLock is how long a lock is kept whose request does not say.
@@ -173,20 +204,23 @@ func (s *Service) checkLock(t *tenant, w http.ResponseWriter, r *http.Request) (
 	if len(q.Metadata) > maxMetadata {
 		return nil, wrong("metadata of %d bytes: want at most %d", len(q.Metadata), maxMetadata)
 	}
-	line := auditLine{Event: "check-lock", Status: "locked", KeyHash: once.HashKey(q.Key), Metadata: q.Metadata}
-	found, err := t.guard.Mark(r.Context(), once.Task{Key: q.Key, Scope: "check-lock", Retention: ttl, Tombstone: ttl, Audit: line.encode()})
+	task := once.Task{Key: q.Key, Scope: "check-lock", Retention: ttl, Tombstone: ttl}
+	line := auditLine{Event: "check-lock", Status: "locked", Record: t.guard.ID(task), KeyHash: once.HashKey(q.Key), Metadata: q.Metadata}
+	task.Audit = line.encode()
+	found, err := t.guard.Mark(r.Context(), task)
 	if err != nil {
 		return nil, err
 	}
-	first := found.First.UTC().Format(time.RFC3339Nano)
+	reply := lockReply{Status: "locked", Success: true, Key: q.Key, TTL: int64(ttl / time.Second), First: found.First.UTC().Format(time.RFC3339Nano)}
 	if found.Status == once.Execute {
-		return map[string]any{"status": "locked", "success": true, "key": q.Key, "ttl": int64(ttl / time.Second), "first_seen_at": first}, nil
+		return reply, nil
 	}
-	line.Status, line.Record = "duplicate", found.ID
+	line.Status = "duplicate"
 	if err := t.note(r.Context(), line); err != nil {
 		return nil, err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusConflict)
-	return map[string]any{"detail": map[string]any{"status": "duplicate", "success": false, "key": q.Key, "ttl": int64(ttl / time.Second), "first_seen_at": first}}, nil
+	reply.Status, reply.Success = "duplicate", false
+	return lockTaken{reply}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,11 +49,18 @@ type Config struct {
 
 // Service is the API. It is safe for concurrent use and must be closed.
 type Service struct {
-	cfg     Config
-	store   store.Store
-	mux     *http.ServeMux
-	hashes  map[[sha256.Size]byte]string // tenant by hash of the token
-	tenants map[string]*tenant
+	cfg   Config
+	store store.Store
+	mux   *http.ServeMux
+	known atomic.Pointer[map[[sha256.Size]byte]*tenant] // by hash of the token
+	alone *tenant                                       // who everybody is where there are no tokens; else nil
+	asked checks
+
+	metrics http.Handler // nil: none
+
+	mu      sync.Mutex
+	tenants map[string]*tenant // all that there were since the start; guarded by mu
+	closed  bool               // guarded by mu
 }
 
 // tenant is who has records of its own.
@@ -76,33 +84,67 @@ func New(ctx context.Context, st store.Store, cfg Config) (*Service, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	s := &Service{cfg: cfg, store: st, hashes: map[[sha256.Size]byte]string{}, tenants: map[string]*tenant{}}
-	names := []string{alone}
-	if len(cfg.Tokens) > 0 {
-		names = nil
-		for token, name := range cfg.Tokens {
-			s.hashes[sha256.Sum256([]byte(token))] = name
-			names = append(names, name)
-		}
+	s := &Service{cfg: cfg, store: st, tenants: map[string]*tenant{}}
+	var err error
+	if len(cfg.Tokens) == 0 {
+		s.alone, err = s.join(ctx, alone)
+	} else {
+		err = s.SetTokens(ctx, cfg.Tokens)
 	}
-	for _, name := range names {
-		if s.tenants[name] != nil {
-			continue
-		}
-		own := cfg.Once
-		own.Tenant = "service " + name
-		guard, err := once.New(ctx, st, own)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("tenant %q: %w", name, err), s.Close(ctx))
-		}
-		s.tenants[name] = &tenant{name: name, guard: guard, store: st}
+	if err != nil {
+		return nil, errors.Join(err, s.Close(ctx))
 	}
 	s.route()
 	return s, nil
 }
 
+// SetTokens takes other tokens instead of those before, all at once; with an error
+// those before stay. What runs for a tenant that is not named any more goes on.
+// A service that was made without tokens takes none later.
+func (s *Service) SetTokens(ctx context.Context, tokens map[string]string) error {
+	if len(tokens) == 0 || s.alone != nil {
+		return errors.New("tokens come at the start, and there is always one")
+	}
+	known := make(map[[sha256.Size]byte]*tenant, len(tokens))
+	for token, name := range tokens {
+		t, err := s.join(ctx, name)
+		if err != nil {
+			return err
+		}
+		known[sha256.Sum256([]byte(token))] = t
+	}
+	s.known.Store(&known)
+	return nil
+}
+
+// join is the tenant of a name. One that was there before has the guard that it
+// had: of a store that belongs to this process there must be no second one.
+func (s *Service) join(ctx context.Context, name string) (*tenant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.tenants[name]; t != nil {
+		return t, nil
+	}
+	if s.closed {
+		return nil, errors.New("the service is closed")
+	}
+	t := &tenant{name: name, store: s.store}
+	own := s.cfg.Once
+	own.Tenant = t.partition()
+	guard, err := once.New(ctx, s.store, own)
+	if err != nil {
+		return nil, fmt.Errorf("tenant %q: %w", name, err)
+	}
+	t.guard = guard
+	s.tenants[name] = t
+	return t, nil
+}
+
 // Close ends what the service does by itself. Leases that others hold stay.
 func (s *Service) Close(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	var errs []error
 	for _, t := range s.tenants {
 		errs = append(errs, t.guard.Close(ctx))
@@ -124,13 +166,22 @@ func (s *Service) route() {
 	}
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }) // the client is gone, if anything
 	s.mux.HandleFunc("GET /readyz", s.ready)
+	s.mux.HandleFunc("GET /metrics", s.showMetrics)
 	s.mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.openAPI()) })
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.Details{
-			Type: "not-found", Title: "There is nothing here", Status: http.StatusNotFound,
-			Detail: "What there is stands in /v1/openapi.json.",
-		})
+	s.mux.HandleFunc("/", s.nothing)
+}
+
+func (s *Service) nothing(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, r, problem.Details{
+		Type: "not-found", Title: "There is nothing here", Status: http.StatusNotFound,
+		Detail: "What there is stands in /v1/openapi.json.",
 	})
+}
+
+// unknown answers who has no token that counts.
+func (s *Service) unknown(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="seeother"`)
+	s.refuse(w, r, errToken)
 }
 
 // readyTimeout is how long the store may take to say that it takes writes.
@@ -152,8 +203,7 @@ func (s *Service) answer(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		t := s.tenant(r)
 		if t == nil {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="seeother"`)
-			s.refuse(w, r, errToken)
+			s.unknown(w, r)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
@@ -168,8 +218,8 @@ func (s *Service) answer(h handler) http.HandlerFunc {
 
 // tenant is whose token a request has; nil: nobody's.
 func (s *Service) tenant(r *http.Request) *tenant {
-	if len(s.hashes) == 0 {
-		return s.tenants[alone]
+	if s.alone != nil {
+		return s.alone
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -177,9 +227,9 @@ func (s *Service) tenant(r *http.Request) *tenant {
 	}
 	hash := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	var found *tenant
-	for known, name := range s.hashes { // all of them: how long it takes tells nothing
-		if subtle.ConstantTimeCompare(known[:], hash[:]) == 1 {
-			found = s.tenants[name]
+	for of, t := range *s.known.Load() { // all of them: how long it takes tells nothing
+		if subtle.ConstantTimeCompare(of[:], hash[:]) == 1 {
+			found = t
 		}
 	}
 	return found

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -13,11 +14,11 @@ import (
 
 // settleRequest is what ends or extends a lease.
 type settleRequest struct {
-	Lease  *lease          `json:"lease"`
-	LeaseS int64           `json:"lease_s"` // of extend: from now on; 0: as before
-	Result json.RawMessage `json:"result"`  // of complete
-	Spent  []money         `json:"spent"`   // of complete: what it really cost; a currency that is missing cost what was reserved
-	Reason string          `json:"reason"`  // of release and doubt
+	Lease  *lease          `json:"lease" jsonschema:"required"`
+	LeaseS int64           `json:"lease_s" jsonschema:"minimum=0,description=Of extend: from now on; 0: as before"`
+	Result json.RawMessage `json:"result" jsonschema:"description=Of complete: any JSON\\, for all who ask later"`
+	Spent  []money         `json:"spent" jsonschema:"description=Of complete: what it really cost; a currency that is missing cost what was reserved"`
+	Reason string          `json:"reason" jsonschema:"description=Of release and doubt"`
 }
 
 func readSettle(r *http.Request) (*settleRequest, error) {
@@ -32,8 +33,10 @@ func readSettle(r *http.Request) (*settleRequest, error) {
 }
 
 type settled struct {
-	OK    bool   `json:"ok"`
-	Lease *lease `json:"lease,omitempty"`
+	OK     bool   `json:"ok"`
+	Lease  *lease `json:"lease,omitempty" jsonschema:"description=Of extend"`
+	Kept   *bool  `json:"result_kept,omitempty" jsonschema:"description=Of complete: whether duplicates get the result"`
+	Reason string `json:"reason,omitempty" jsonschema:"description=Why the result is not kept"`
 }
 
 func (s *Service) extend(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
@@ -102,7 +105,12 @@ func (s *Service) complete(t *tenant, _ http.ResponseWriter, r *http.Request) (a
 	if err != nil {
 		return nil, t.refused(r.Context(), "complete", q, err)
 	}
-	return settled{OK: true}, nil
+	kept := t.guard.Keeps(q.Result)
+	out := settled{OK: true, Kept: &kept}
+	if !kept {
+		out.Reason = fmt.Sprintf("the result has %d bytes, more than is kept here: it is recorded that it was done, and duplicates get no result", len(q.Result))
+	}
+	return out, nil
 }
 
 // maxSpent is the most that a settlement may say, in millionths: sums of such
