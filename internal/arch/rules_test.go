@@ -29,6 +29,8 @@ var storeParts = []string{"store/internal/contract", "store/internal/queue", "st
 var rules = map[string]rule{
 	".": {},
 
+	"client": {},
+
 	"internal/durable": {others: []string{"golang.org/x/sys/unix"}},
 	"internal/keyring": {},
 	"internal/problem": {},
