@@ -293,8 +293,7 @@ func (x *exchange) wait(f finding, deadline time.Time) bool {
 	// A duplicate whose client went away waits for nobody.
 	ctx, cancel := context.WithDeadline(x.r.Context(), deadline)
 	defer cancel()
-	err := x.guard.await(ctx, sleep{x.id, f.record.Version})
-	if err == nil || errors.Is(err, store.ErrNotFound) {
+	if x.guard.awaitUntil(ctx, f, deadline) {
 		return true
 	}
 	// The next look says what is wrong with the store; a pause, so that one that

@@ -193,7 +193,7 @@ func (g *Guard) beginTask(ctx context.Context, t Task, remote bool) (Found, *run
 			out.Lease = Lease{ID: want.id, Generation: found.entry.Generation, Token: t.Token, Ends: out.Ends}
 			return out, nil, nil
 		}
-		if out.Status != InFlight || !g.awaitUntil(ctx, sleep{want.id, found.record.Version}, deadline) {
+		if out.Status != InFlight || !g.awaitUntil(ctx, found, deadline) {
 			return out, found.run, nil
 		}
 	}
@@ -322,16 +322,30 @@ func (g *Guard) Mark(ctx context.Context, t Task) (Found, error) {
 	}
 }
 
-// awaitUntil is true when the record has changed before the deadline.
-func (g *Guard) awaitUntil(ctx context.Context, k sleep, deadline time.Time) bool {
+// awaitUntil is true when the record has changed before the deadline, or its lease
+// is over.
+func (g *Guard) awaitUntil(ctx context.Context, f finding, deadline time.Time) bool {
 	if !time.Now().Before(deadline) {
 		return false
 	}
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+	short, cancel := context.WithDeadline(ctx, f.until(deadline))
 	defer cancel()
-	err := g.await(ctx, k)
-	return err == nil || errors.Is(err, store.ErrNotFound)
+	err := g.await(short, sleep{f.record.Key, f.record.Version})
+	return err == nil || errors.Is(err, store.ErrNotFound) || short.Err() != nil && ctx.Err() == nil && time.Now().Before(deadline)
 }
+
+// until is when to look at what runs again, and the deadline at the latest: a lease
+// that runs out changes nothing in the store, and wakes nobody.
+func (f finding) until(deadline time.Time) time.Time {
+	over := time.Now().Add(max(f.record.Due.Sub(f.now), 0) + leaseSlack)
+	if f.record.Due.IsZero() || over.After(deadline) {
+		return deadline
+	}
+	return over
+}
+
+// leaseSlack is how long after its end a lease is looked at.
+const leaseSlack = 20 * time.Millisecond
 
 func (g *Guard) foundTask(id string, f finding) Found {
 	out := Found{ID: id, First: f.entry.Started}

@@ -514,3 +514,20 @@ func TestAMarkIsTakenOnce(t *testing.T) {
 		t.Errorf("of what was released: %+v, %v", f, err)
 	}
 }
+
+// TestWhoWaitsIsToldWhenTheLeaseIsOver has nobody extend the lease, and nothing
+// change in the store.
+func TestWhoWaitsIsToldWhenTheLeaseIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuard(t, memstore.New(), Config{})
+		task := Task{Key: "k", Lease: 5 * time.Second, Wait: time.Hour}
+		if found, err := g.Begin(t.Context(), task); err != nil || found.Status != Execute {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		begun := time.Now()
+		found, err := g.Begin(t.Context(), task)
+		if took := time.Since(begun); err != nil || found.Status != Uncertain || took < 5*time.Second || took > 6*time.Second {
+			t.Errorf("%+v, %v after %v, want uncertain when the lease is over", found, err, took)
+		}
+	})
+}

@@ -34,7 +34,12 @@ func startTrio(t *testing.T) *trio {
 	until(t, "the replica is up to date", func() bool { return strings.Contains(replication(t, primary), "state=online") })
 	sentinel, err := servertest.StartSentinel(t.TempDir(), primary, "", "")
 	need(t, err)
-	t.Cleanup(sentinel.Stop)
+	t.Cleanup(func() {
+		sentinel.Stop()
+		if t.Failed() {
+			t.Logf("the sentinel of %s and %s said:\n%s", primary.Addr(), replica.Addr(), sentinel.Output())
+		}
+	})
 	until(t, "the sentinel knows the replica", func() bool { return knows(t, sentinel) })
 	x := &trio{primary: primary, replica: replica, store: open(t, "redis://"+sentinel.Addr()+"?master_set=main")}
 	put(t, x.store, "early", store.Put{})
