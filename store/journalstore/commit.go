@@ -128,7 +128,7 @@ func (s *Store) step(b *batch, step *contract.Step) {
 	}
 	offset := len(b.bytes)
 	b.bytes = appendOp(b.bytes, kind, r)
-	s.note(b.seg, r, s.index.sum(r.Key), placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, step.Delete, true)
+	s.note(b.seg, r, s.index.sumOf(r.Key), placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, step.Delete, true)
 	b.rings = append(b.rings, wake.Key{Partition: r.Partition, Class: r.Class, Key: r.Key})
 }
 

@@ -73,10 +73,16 @@ type index struct {
 	due     timers
 	expires timers
 
-	// What was found last: whoever writes a record has just looked for it.
-	lastClass *class
-	lastKey   string
-	lastID    uint32
+	last found // whoever writes a record has just looked for it
+}
+
+// found is what find said of a key, which is true until something is put or removed.
+type found struct {
+	class *class // nil: of none
+	key   string
+	sum   uint64
+	id    uint32
+	ok    bool
 }
 
 func newIndex() *index {
@@ -99,15 +105,27 @@ func (x *index) release() {
 
 // find gives the number of a record's entry.
 func (x *index) find(partition, name, key string) (uint32, bool) {
-	c := x.classes[address{partition, name}]
-	if c == nil {
-		return 0, false
+	a := address{partition, name}
+	c := x.recent
+	if c == nil || c.address != a {
+		if c = x.classes[a]; c == nil {
+			return 0, false
+		}
 	}
-	id, ok := x.lookup(c, key, x.hash(c, x.sum(key)))
-	if ok {
-		x.lastClass, x.lastKey, x.lastID = c, key, id
+	if x.last.class != c || x.last.key != key {
+		sum := x.sum(key)
+		id, ok := x.lookup(c, key, x.hash(c, sum))
+		x.last = found{c, key, sum, id, ok}
 	}
-	return id, ok
+	return x.last.id, x.last.ok
+}
+
+// sumOf is the sum of a key that was perhaps just looked for.
+func (x *index) sumOf(key string) uint64 {
+	if x.last.class != nil && x.last.key == key {
+		return x.last.sum
+	}
+	return x.sum(key)
 }
 
 // seconds are those of t since 1970, at most what 32 bits hold, at least 1; 0 for
@@ -129,11 +147,11 @@ func seconds(t time.Time, up bool) uint32 {
 func (x *index) put(r *store.Record, sum uint64, at place, size int, sorted bool) (before entry) {
 	c := x.classOf(address{r.Partition, r.Class})
 	h := x.hash(c, sum)
-	id, ok := x.lastID, x.lastClass == c && x.lastKey == r.Key
-	if !ok {
+	id, ok := x.last.id, x.last.ok
+	if x.last.class != c || x.last.key != r.Key {
 		id, ok = x.lookup(c, r.Key, h)
 	}
-	x.lastClass = nil
+	x.last = found{}
 	if ok {
 		before = *x.entries.at(id)
 	} else {
@@ -180,7 +198,7 @@ func (x *index) newEntry(h uint64, key string) uint32 {
 
 // remove forgets a record.
 func (x *index) remove(id uint32, sorted bool) (before entry) {
-	x.lastClass = nil
+	x.last = found{}
 	e := x.entries.at(id)
 	before = *e
 	c := x.sets[e.set-1].class

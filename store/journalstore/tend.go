@@ -267,7 +267,7 @@ func (s *Store) copyOne(o *survivor) (*batch, error) {
 	b := s.fill(size)
 	offset := len(b.bytes)
 	b.bytes = appendOp(b.bytes, opPut, r)
-	s.note(b.seg, r, s.index.sum(r.Key), placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, false, true)
+	s.note(b.seg, r, s.index.sumOf(r.Key), placeOf(b.seg.number, b.base+int64(offset)), len(b.bytes)-offset, false, true)
 	s.wakeCommitter()
 	return b, nil
 }
