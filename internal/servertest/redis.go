@@ -3,6 +3,7 @@ package servertest
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +18,8 @@ import (
 // Redis is a redis-server.
 type Redis struct {
 	server
+
+	Set string // of a sentinel: the name of what it watches
 
 	addr string
 }
@@ -99,9 +102,10 @@ func StartCluster(dir string) (*Redis, error) {
 	return nil, err
 }
 
-// StartSentinel starts one that watches a server under the name "main". The
-// password is the server's, own is what the sentinel wants of its clients; both
-// may be empty.
+// StartSentinel starts one that watches a server under a name that no other has
+// (its Set): sentinels that watch one name find each other where an address is
+// used again. The password is the server's, own is what the sentinel wants of its
+// clients; both may be empty.
 func StartSentinel(dir string, of *Redis, password, own string) (*Redis, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -115,9 +119,11 @@ func StartSentinel(dir string, of *Redis, password, own string) (*Redis, error) 
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("bind 127.0.0.1\nport %d\ndir %s\nsentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n", port, dir, host, at)
+	r := &Redis{addr: "127.0.0.1:" + strconv.Itoa(port), Set: strings.ToLower("main-" + rand.Text())}
+	text := fmt.Sprintf("bind 127.0.0.1\nport %d\ndir %s\nsentinel monitor %[3]s %s %s 1\nsentinel down-after-milliseconds %[3]s 1000\nsentinel failover-timeout %[3]s 5000\n",
+		port, dir, r.Set, host, at)
 	if password != "" {
-		text += "sentinel auth-pass main " + password + "\n"
+		text += "sentinel auth-pass " + r.Set + " " + password + "\n"
 	}
 	if own != "" {
 		text += "requirepass " + own + "\n"
@@ -126,7 +132,6 @@ func StartSentinel(dir string, of *Redis, password, own string) (*Redis, error) 
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	r := &Redis{addr: "127.0.0.1:" + strconv.Itoa(port)}
 	r.command = func() *exec.Cmd { return exec.Command(path, file, "--sentinel") }
 	r.ready = r.ping
 	return r, r.Start()

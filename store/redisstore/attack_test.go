@@ -313,7 +313,7 @@ func TestSentinels(t *testing.T) {
 		sentinel, err := servertest.StartSentinel(t.TempDir(), r, "pw", password)
 		need(t, err)
 		t.Cleanup(sentinel.Stop)
-		url := fmt.Sprintf("redis://:pw@%s?master_set=main&sentinel_password=%s&prefix=s%s", sentinel.Addr(), password, password)
+		url := fmt.Sprintf("redis://:pw@%s?master_set=%s&sentinel_password=%s&prefix=s%s", sentinel.Addr(), sentinel.Set, password, password)
 		put(t, open(t, url), "k", store.Put{})
 	}
 }
