@@ -64,7 +64,7 @@ func (p *Postgres) StartStandby(dir string) (*Postgres, error) {
 // newPostgres has a port, somebody to run as, and an empty folder that is theirs.
 func newPostgres(dir string) (p *Postgres, data string, err error) {
 	p = &Postgres{}
-	if p.port, err = freePort(); err != nil {
+	if p.port, err = FreePort(); err != nil {
 		return nil, "", err
 	}
 	if os.Geteuid() == 0 {

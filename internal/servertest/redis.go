@@ -32,7 +32,7 @@ func StartRedis(dir string, settings ...string) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis-server: %w", ErrMissing)
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (r *Redis) Stop() { r.signal(syscall.SIGTERM) }
 
 // StartCluster starts a cluster of one node.
 func StartCluster(dir string) (*Redis, error) {
-	bus, err := freePort()
+	bus, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func StartSentinel(dir string, of *Redis, password, own string) (*Redis, error) 
 	if err != nil {
 		return nil, fmt.Errorf("redis-server: %w", ErrMissing)
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}

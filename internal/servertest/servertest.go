@@ -24,14 +24,31 @@ var ErrMissing = errors.New("not installed")
 // patience is how long a server may take to start.
 const patience = 60 * time.Second
 
-// freePort is one on which nobody listens, below those that Linux gives to
+// claims hold the ports that were given out: the same port for UDP, which no
+// server of ours wants, so that no other test, of any process, gets it meanwhile.
+var claims struct {
+	sync.Mutex
+
+	held []net.PacketConn
+}
+
+// FreePort is a TCP port of 127.0.0.1 on which nobody listens, and which nobody else
+// gets from here while this process lives. It is below those that Linux gives to
 // outgoing connections.
-func freePort() (int, error) {
+func FreePort() (int, error) {
+	claims.Lock()
+	defer claims.Unlock()
 	for {
 		port := 20_000 + rand.IntN(10_000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		addr := "127.0.0.1:" + strconv.Itoa(port)
+		claim, err := net.ListenPacket("udp", addr)
 		if err == nil {
-			return port, l.Close()
+			var l net.Listener
+			if l, err = net.Listen("tcp", addr); err == nil {
+				claims.held = append(claims.held, claim)
+				return port, l.Close()
+			}
+			_ = claim.Close() // it is somebody's
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return 0, err

@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,10 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seeother/seeother/internal/servertest"
 )
 
 // patience bounds every wait for something that must happen. It is long, since
@@ -76,25 +75,14 @@ func needCommand(t *testing.T, name string) string {
 	return path
 }
 
-// Ports that are handed out one after the other, below those that the system
-// gives to outgoing connections: nobody else takes one between the look and
-// the use.
-var nextPort atomic.Int64
-
-func init() { nextPort.Store(int64(15000 + rand.IntN(15000))) }
-
 // freeAddr is a loopback address that nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		addr := "127.0.0.1:" + strconv.FormatInt(nextPort.Add(1), 10)
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			_ = ln.Close()
-			return addr
-		}
+	port, err := servertest.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return ""
+	return "127.0.0.1:" + strconv.Itoa(port)
 }
 
 // process is a command that runs in a process group of its own, and is ended
