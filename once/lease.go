@@ -86,9 +86,15 @@ func (g *Guard) CompleteVia(ctx context.Context, l Lease, d Done, via Applier) e
 }
 
 // Release records that the task was not done, and that this is proved: the next
-// who asks may start it. What was reserved is given back. Errors as of Complete.
+// who asks may start it. What was reserved is given back. To release again does
+// nothing and is no error. Errors as of Complete.
 func (g *Guard) Release(ctx context.Context, l Lease, reason string, audit []byte) error {
 	r, err := g.held(ctx, l)
+	if errors.Is(err, ErrFenced) {
+		if _, ok := g.settledBy(ctx, l, StateReleased); ok {
+			return nil
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -135,13 +141,18 @@ func (g *Guard) held(ctx context.Context, l Lease) (*run, error) {
 
 // isDone reports whether this lease has completed its record in this way before.
 func (g *Guard) isDone(ctx context.Context, l Lease, d Done) bool {
+	e, ok := g.settledBy(ctx, l, StateCompleted)
+	return ok && (e.Result == nil || !e.Result.BodyKept || bytes.Equal(e.body, d.Result))
+}
+
+// settledBy gives the record that this lease brought to a state.
+func (g *Guard) settledBy(ctx context.Context, l Lease, state string) (entry, bool) {
 	rec, _, err := g.store.Get(ctx, g.cfg.Tenant, Class, l.ID)
-	if err != nil || rec.State != StateCompleted {
-		return false
+	if err != nil || rec.State != state {
+		return entry{}, false
 	}
 	e, err := g.decode(&rec)
-	return err == nil && e.Generation == l.Generation && sameText(e.Owner, l.Token) && e.ResolvedBy == "" &&
-		(e.Result == nil || !e.Result.BodyKept || bytes.Equal(e.body, d.Result))
+	return e, err == nil && e.Generation == l.Generation && sameText(e.Owner, l.Token) && e.ResolvedBy == ""
 }
 
 // sameText compares secrets.

@@ -531,3 +531,23 @@ func TestWhoWaitsIsToldWhenTheLeaseIsOver(t *testing.T) {
 		}
 	})
 }
+
+func TestToReleaseAgainIsNoError(t *testing.T) {
+	t.Parallel()
+	g := newGuard(t, memstore.New(), Config{})
+	found, err := g.Begin(t.Context(), Task{Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := g.Release(t.Context(), found.Lease, "nothing was done", nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if next, err := g.Begin(t.Context(), Task{Key: "k"}); err != nil || next.Status != Execute {
+		t.Errorf("%+v, %v", next, err)
+	}
+	if err := g.Release(t.Context(), found.Lease, "too late", nil); !errors.Is(err, ErrFenced) {
+		t.Errorf("the lease before: %v, want ErrFenced", err)
+	}
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -11,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"sync"
@@ -20,7 +18,6 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/once"
@@ -98,10 +95,23 @@ func (f *onceRun) run(cmd *cobra.Command, args []string, records *onceRecords) e
 	if err != nil {
 		return &usageError{err, hint}
 	}
-	o := &onceCommand{flags: f, records: records, task: task, command: args, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
-	found, err := o.begin(cmd.Context())
-	if err != nil {
-		return o.notBegun(cmd.Context(), err)
+	o := &onceCommand{flags: f, records: records, task: task, command: args, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), signals: make(chan os.Signal, 8)}
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // nohup and a shell's & say that it is not for the command
+			signal.Notify(o.signals, sig)
+		}
+	}
+	defer signal.Stop(o.signals)
+	ctx, quiet := o.untilSignal(cmd.Context())
+	found, err := o.begin(ctx)
+	switch sig := quiet(); {
+	case sig != nil:
+		return o.stopped(cmd.Context(), sig)
+	case err != nil:
+		return o.notBegun(err)
+	}
+	if found.Status != once.Execute {
+		signal.Stop(o.signals)
 	}
 	switch found.Status {
 	case once.Execute:
@@ -143,44 +153,76 @@ type onceCommand struct {
 	task        once.Task
 	command     []string
 	out, errOut io.Writer
-	open        sync.Mutex // an embedded store is opened by one call at a time
+	signals     chan os.Signal // that reach us
+	asked       bool           // the store was asked to start it
+	open        sync.Mutex     // an embedded store is opened by one call at a time
+}
+
+// untilSignal gives a context that ends with the first signal. Quiet ends that, and
+// gives the signal, if any: from then on they wait in o.signals.
+func (o *onceCommand) untilSignal(parent context.Context) (ctx context.Context, quiet func() os.Signal) {
+	ctx, cancel := context.WithCancel(parent)
+	got := make(chan os.Signal, 1)
+	go func() {
+		defer close(got)
+		select {
+		case sig := <-o.signals:
+			got <- sig
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() os.Signal {
+		cancel()
+		return <-got
+	}
 }
 
 // guard calls do with the store open. The embedded one belongs to one process at
 // a time: it is taken for a moment only, and others who do so are waited for.
-func (o *onceCommand) guard(ctx context.Context, do func(*once.Guard) error) error {
+func (o *onceCommand) guard(ctx context.Context, do func(context.Context, *once.Guard) error) error {
 	o.open.Lock()
 	defer o.open.Unlock()
 	for end := time.Now().Add(lockWait); ; {
-		err := o.records.with(ctx, once.Config{ResultLimit: 4 * maxOutput}, do)
+		err := o.records.with(ctx, once.Config{ResultLimit: 4 * maxOutput}, func(g *once.Guard) error { return do(ctx, g) })
 		if !errors.Is(err, open.ErrLocked) || time.Now().After(end) {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 
 // lockWait is how long others may have the embedded store open.
 const lockWait = 15 * time.Second
 
-// begin starts the task, or says what is there, after waiting for who is at it.
+// begin starts the task, or says what is there, after waiting for who is at it. An
+// attempt whose answer was lost is asked for again by its token: nobody else gets it.
 func (o *onceCommand) begin(ctx context.Context) (found once.Found, err error) {
-	o.task.Token = rand.Text() // an attempt that failed half way is asked for again
+	o.task.Token = rand.Text()
 	told := false
+	var failing time.Time
 	for end := time.Now().Add(o.flags.wait); ; {
-		err = o.guard(ctx, func(g *once.Guard) error {
-			found, err = g.Begin(ctx, o.task)
-			return err
-		})
-		if errors.Is(err, once.ErrMismatch) {
-			return found, &exitError{&hinted{fmt.Errorf("key %q was used for another command", o.flags.key), "use a new key for a new command"}, exitOther}
-		}
-		if err != nil || found.Status != once.InFlight || time.Now().After(end) {
+		found, err = o.ask(ctx)
+		switch {
+		case err == nil && (found.Status != once.InFlight || time.Now().After(end)):
+			return found, nil
+		case err == nil:
+			failing = time.Time{}
+			if !told {
+				o.say("somebody else is running it: waiting for at most %s", o.flags.wait)
+				told = true
+			}
+		case !o.asked || isAnswer(err):
 			return found, err
-		}
-		if !told {
-			o.say("somebody else is running it: waiting for at most %s", o.flags.wait)
-			told = true
+		case failing.IsZero():
+			failing = time.Now()
+			o.say("asking again: %v", err)
+		case time.Since(failing) > o.patience():
+			return found, err
 		}
 		select {
 		case <-ctx.Done():
@@ -190,16 +232,63 @@ func (o *onceCommand) begin(ctx context.Context) (found once.Found, err error) {
 	}
 }
 
-// notBegun is how it ends when the store could not be asked: a job may be tried
-// again then.
-func (o *onceCommand) notBegun(ctx context.Context, err error) error {
-	if _, told := errors.AsType[*exitError](err); told || ctx.Err() != nil {
+// ask asks once. What fails after the answer does not count.
+func (o *onceCommand) ask(ctx context.Context) (found once.Found, err error) {
+	answered := false
+	err = o.guard(ctx, func(ctx context.Context, g *once.Guard) (err error) {
+		o.asked = true
+		found, err = g.Begin(ctx, o.task)
+		answered = err == nil
 		return err
+	})
+	if answered {
+		err = nil
 	}
+	return found, err
+}
+
+// isAnswer is true for an error that says for sure that nothing was started.
+func isAnswer(err error) bool {
+	return errors.Is(err, once.ErrMismatch) || errors.Is(err, once.ErrDenied) || errors.Is(err, once.ErrDoubtful) || errors.Is(err, once.ErrTask)
+}
+
+// patience is how long is tried to reach a store that was there before.
+func (o *onceCommand) patience() time.Duration { return min(o.flags.lease, time.Minute) }
+
+// notBegun is how it ends when nothing was run.
+func (o *onceCommand) notBegun(err error) error {
 	if _, wrong := errors.AsType[*usageError](err); wrong {
 		return err
 	}
-	return &exitError{&hinted{fmt.Errorf("nothing was run: %w", err), "try again when the store answers"}, exitLater}
+	if errors.Is(err, once.ErrMismatch) {
+		return &exitError{&hinted{fmt.Errorf("key %q was used for another command", o.flags.key), "use a new key for a new command"}, exitOther}
+	}
+	hint := "try again when the store answers"
+	if o.asked && !isAnswer(err) {
+		hint = "try again when the store answers; should the key be uncertain then, resolve it as released"
+	}
+	return &exitError{&hinted{fmt.Errorf("nothing was run: %w", err), hint}, exitLater}
+}
+
+// stopped is how it ends when a signal came before the command was run. What may
+// be on record is given back.
+func (o *onceCommand) stopped(ctx context.Context, sig os.Signal) error {
+	err := fmt.Errorf("%v: the command was not run", sig)
+	if o.asked {
+		err = errors.Join(err, o.settle(ctx, func(ctx context.Context, g *once.Guard) error {
+			found, err := g.Begin(ctx, o.task)
+			if err != nil || found.Status != once.Execute {
+				return err
+			}
+			return g.Release(ctx, found.Lease, "it was stopped before the command began", nil)
+		}))
+	}
+	return &exitError{err, exitBySignals + signalNumber(sig)}
+}
+
+func signalNumber(sig os.Signal) int {
+	n, _ := sig.(syscall.Signal) // all that we ask for are
+	return int(n)
 }
 
 func (o *onceCommand) say(format string, args ...any) {
@@ -227,160 +316,4 @@ func (o *onceCommand) repeat(found once.Found) error {
 		return &exitError{errSilent, r.Exit}
 	}
 	return errors.Join(err1, err2)
-}
-
-// beginning keeps the beginning of an output, and passes all of it on.
-type beginning struct {
-	to   io.Writer
-	kept bytes.Buffer
-	cut  bool
-}
-
-func (h *beginning) Write(p []byte) (int, error) {
-	n := min(len(p), maxOutput-h.kept.Len())
-	h.kept.Write(p[:n])
-	h.cut = h.cut || n < len(p)
-	_, _ = h.to.Write(p) // who reads it may be gone: the command goes on
-	return len(p), nil
-}
-
-// execute runs the command and records how it ended. What is recorded does not
-// depend on who goes away meanwhile.
-func (o *onceCommand) execute(stopped context.Context, lease once.Lease) error {
-	ctx := context.WithoutCancel(stopped)
-	signals := make(chan os.Signal, 8)
-	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
-		if !signal.Ignored(sig) { // nohup and a shell's & say that it is not for the command
-			signal.Notify(signals, sig)
-		}
-	}
-	defer signal.Stop(signals)
-	broken := make(chan os.Signal, 1) // else a reader that is gone would end this process before the record
-	signal.Notify(broken, syscall.SIGPIPE)
-	defer signal.Stop(broken)
-	child := exec.Command(o.command[0], o.command[1:]...) //nolint:gosec // to run it is what was asked for
-	stdout, stderr := &beginning{to: o.out}, &beginning{to: o.errOut}
-	child.Stdin, child.Stdout, child.Stderr, child.WaitDelay = os.Stdin, stdout, stderr, linger
-	if stopped.Err() != nil { // by a signal that came before the ones above
-		released := o.guard(ctx, func(g *once.Guard) error {
-			return g.Release(ctx, lease, "it was stopped before the command began", nil)
-		})
-		return errors.Join(stopped.Err(), released)
-	}
-	if err := child.Start(); err != nil {
-		return o.notStarted(ctx, lease, err)
-	}
-	stop := make(chan struct{})
-	var beside sync.WaitGroup
-	beside.Go(func() { o.passOn(child.Process, signals, stop) })
-	beside.Go(func() { o.keep(ctx, lease, stop) })
-	err := child.Wait()
-	close(stop)
-	beside.Wait()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		stdout.cut = true
-		o.say("the command ended, and something it left behind goes on with its output: that is not recorded")
-	}
-	return o.record(ctx, lease, child, err, stdout, stderr)
-}
-
-// notStarted gives the key back: it is proved that nothing ran.
-func (o *onceCommand) notStarted(ctx context.Context, lease once.Lease, err error) error {
-	released := o.guard(ctx, func(g *once.Guard) error { return g.Release(ctx, lease, "the command could not be started", nil) })
-	code := exitNotExec
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
-		code = exitNotFound
-	}
-	return &exitError{errors.Join(fmt.Errorf("command %q: %w", o.command[0], err), released), code}
-}
-
-// passOn sends the command the signals that reach us. A terminal's Ctrl-C reaches
-// it by itself.
-func (o *onceCommand) passOn(p *os.Process, signals <-chan os.Signal, stop <-chan struct{}) {
-	for {
-		select {
-		case sig := <-signals:
-			if sig == os.Interrupt && sharesTerminal() {
-				continue
-			}
-			_ = p.Signal(sig) // it may have ended
-		case <-stop:
-			return
-		}
-	}
-}
-
-// sharesTerminal reports whether Ctrl-C of the terminal reaches the command, too.
-func sharesTerminal() bool {
-	group, err := unix.IoctlGetInt(int(os.Stdin.Fd()), unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
-}
-
-// keep extends the lease while the command runs.
-func (o *onceCommand) keep(ctx context.Context, lease once.Lease, stop <-chan struct{}) {
-	tick := time.NewTicker(o.flags.lease / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
-		err := o.guard(ctx, func(g *once.Guard) error {
-			_, err := g.Extend(ctx, lease, o.flags.lease)
-			return err
-		})
-		if err != nil {
-			o.say("the lease could not be extended: %v", err)
-		}
-		if errors.Is(err, once.ErrFenced) {
-			return
-		}
-	}
-}
-
-// settle is guard for the end, which is tried again for as long as a lease
-// lasts: a server that restarts must not leave doubt about what is known.
-func (o *onceCommand) settle(ctx context.Context, do func(*once.Guard) error) error {
-	for end := time.Now().Add(o.flags.lease); ; {
-		err := o.guard(ctx, do)
-		if err == nil || errors.Is(err, once.ErrFenced) || time.Now().After(end) {
-			return err
-		}
-		time.Sleep(500 * time.Millisecond)
-	}
-}
-
-// record writes down how the command ended. One that a signal killed is uncertain:
-// nobody knows how far it came.
-func (o *onceCommand) record(ctx context.Context, lease once.Lease, child *exec.Cmd, ended error, stdout, stderr *beginning) error {
-	status, ok := child.ProcessState.Sys().(syscall.WaitStatus)
-	if ok && status.Signaled() {
-		why := fmt.Sprintf("signal %d killed the command", status.Signal())
-		err := o.settle(ctx, func(g *once.Guard) error { return g.Doubt(ctx, lease, why, nil) })
-		return &exitError{errors.Join(fmt.Errorf("command %q: %w", o.command[0], ended), err), exitBySignals + int(status.Signal())}
-	}
-	code := child.ProcessState.ExitCode()
-	err := o.settle(ctx, func(g *once.Guard) error {
-		if code != 0 && o.flags.releaseFailed {
-			return g.Release(ctx, lease, fmt.Sprintf("the command ended with %d, which says that it did nothing", code), nil)
-		}
-		body, err := json.Marshal(ran{
-			Exit: code, Stdout: stdout.kept.Bytes(), Stderr: stderr.kept.Bytes(), Truncated: stdout.cut || stderr.cut, Ended: time.Now().UTC(),
-		})
-		if err != nil {
-			return err
-		}
-		return g.Complete(ctx, lease, once.Done{Result: body})
-	})
-	if err != nil {
-		return &exitError{&hinted{
-			fmt.Errorf("the command ended with %d, and that could not be recorded: %w", code, err),
-			"the key becomes uncertain when its lease ends; resolve it then",
-		}, cmp.Or(code, exitLater)}
-	}
-	if code != 0 {
-		return &exitError{errSilent, code}
-	}
-	return nil
 }
