@@ -135,10 +135,13 @@ func (o *onceCommand) keep(ctx context.Context, lease once.Lease, p *os.Process,
 	}
 }
 
+// settleAfterSignal is how long a store that is there needs at most.
+const settleAfterSignal = 5 * time.Second
+
 // settle is guard for the end, which is tried again for a while: a server that
-// restarts must not leave doubt about what is known. A signal ends it.
+// restarts must not leave doubt about what is known. A signal ends it soon.
 func (o *onceCommand) settle(ctx context.Context, do func(context.Context, *once.Guard) error) error {
-	ctx, quiet := o.untilSignal(ctx)
+	ctx, quiet := o.untilSignal(ctx, settleAfterSignal)
 	defer quiet()
 	ctx, cancel := context.WithTimeout(ctx, o.patience())
 	defer cancel()

@@ -102,7 +102,7 @@ func (f *onceRun) run(cmd *cobra.Command, args []string, records *onceRecords) e
 		}
 	}
 	defer signal.Stop(o.signals)
-	ctx, quiet := o.untilSignal(cmd.Context())
+	ctx, quiet := o.untilSignal(cmd.Context(), 0)
 	found, err := o.begin(ctx)
 	switch sig := quiet(); {
 	case sig != nil:
@@ -158,9 +158,9 @@ type onceCommand struct {
 	open        sync.Mutex     // an embedded store is opened by one call at a time
 }
 
-// untilSignal gives a context that ends with the first signal. Quiet ends that, and
-// gives the signal, if any: from then on they wait in o.signals.
-func (o *onceCommand) untilSignal(parent context.Context) (ctx context.Context, quiet func() os.Signal) {
+// untilSignal gives a context that ends so long after the first signal. Quiet ends
+// that, and gives the signal, if any: from then on they wait in o.signals.
+func (o *onceCommand) untilSignal(parent context.Context, grace time.Duration) (ctx context.Context, quiet func() os.Signal) {
 	ctx, cancel := context.WithCancel(parent)
 	got := make(chan os.Signal, 1)
 	go func() {
@@ -168,7 +168,11 @@ func (o *onceCommand) untilSignal(parent context.Context) (ctx context.Context, 
 		select {
 		case sig := <-o.signals:
 			got <- sig
-			cancel()
+			select {
+			case <-time.After(grace):
+				cancel()
+			case <-ctx.Done():
+			}
 		case <-ctx.Done():
 		}
 	}()
