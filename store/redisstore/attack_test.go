@@ -317,3 +317,30 @@ func TestSentinels(t *testing.T) {
 		put(t, open(t, url), "k", store.Put{})
 	}
 }
+
+// TestAFullServerRefusesWritesAndLosesNothing takes its memory away for a while.
+func TestAFullServerRefusesWritesAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, fresh(own(t)))
+	version := put(t, s, "k", store.Put{State: "s", Value: []byte("old")})
+	do(t, s, "CONFIG", "SET", "maxmemory", "1")
+	for what, op := range map[string]store.Op{
+		"insert": store.PutIfAbsent("c", "new", store.Put{State: "s", DueIn: time.Minute}),
+		"change": store.PutIfVersion("c", "k", version, store.Put{State: "t"}),
+	} {
+		if _, err := s.Apply(t.Context(), "p", op); err == nil || errors.Is(err, store.ErrConflict) {
+			t.Errorf("%s: %v, want that it is refused", what, err)
+		}
+	}
+	if s.Ready(t.Context()) == nil {
+		t.Error("it says that it is ready")
+	}
+	do(t, s, "CONFIG", "SET", "maxmemory", "0")
+	for _, state := range []string{"s", "t", ""} {
+		page, err := s.List(t.Context(), store.Query{Partition: "p", Class: "c", State: state})
+		if want := map[string]int{"s": 1, "t": 0, "": 1}[state]; err != nil || len(page.Records) != want {
+			t.Errorf("state %q: %d records, %v, want %d", state, len(page.Records), err, want)
+		}
+	}
+	put(t, s, "new", store.Put{State: "s"})
+}
