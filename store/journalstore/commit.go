@@ -3,6 +3,7 @@ package journalstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -91,7 +92,7 @@ func (s *Store) decide(ctx context.Context, partition string, ops []store.Op, si
 		},
 		Version: func() uint64 { s.version++; return s.version },
 	})
-	if err == nil && absent && (s.index.live+len(steps) > maxEntries || s.index.keys.full()) {
+	if err == nil && absent && (s.index.live+len(steps) > s.index.most || s.index.keys.full()) {
 		err = fmt.Errorf("%w: %d records", ErrFull, s.index.live)
 	}
 	if err != nil {
@@ -311,40 +312,45 @@ func (s *Store) write(batches []*batch) error {
 	for _, b := range batches {
 		if dirty != nil && dirty != b.seg {
 			if err := dirty.file.sync(); err != nil {
-				return s.failed(dirty, err)
+				return failed(dirty, err)
 			}
 		}
 		if !b.seg.active {
 			if err := s.activate(b.seg); err != nil {
-				return s.failed(b.seg, err)
+				return failed(b.seg, err)
 			}
 		}
 		seal(b.bytes, b.size, b.seg.salt, b.seq, b.synced) // nobody else looks at these bytes
 		if _, err := b.seg.file.WriteAt(b.bytes, b.base); err != nil {
-			return refused(s.failed(b.seg, err))
+			return failed(b.seg, refused(err))
 		}
 		dirty = b.seg
 	}
 	if err := dirty.file.sync(); err != nil {
-		return s.failed(dirty, err)
+		return failed(dirty, err)
 	}
 	return nil
 }
 
-func (s *Store) failed(seg *segment, err error) error {
-	return fmt.Errorf("file %q: the store takes nothing more until it is opened again, or has room: %w", segmentName(seg.number), err)
+func failed(seg *segment, err error) error {
+	until := "it is opened again"
+	if _, ok := errors.AsType[*writeError](err); ok {
+		until = "there is room"
+	}
+	return fmt.Errorf("file %q: the store takes nothing more until %s: %w", segmentName(seg.number), until, err)
 }
 
-// activate gives a prepared segment its header, and then its name.
+// activate gives a prepared segment its header, and then its name. Where there is
+// no room for either it has no name, so that nobody reads it: it is made anew.
 func (s *Store) activate(seg *segment) error {
 	if _, err := seg.file.WriteAt(seg.encode(), 0); err != nil {
-		return err
+		return refused(err)
 	}
 	if err := seg.file.sync(); err != nil {
 		return err
 	}
 	if err := s.disk.rename(preparedName(seg.number), segmentName(seg.number)); err != nil {
-		return err
+		return refused(err)
 	}
 	if err := s.disk.sync(); err != nil {
 		return err

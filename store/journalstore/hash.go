@@ -64,7 +64,11 @@ func slotOf(h uint64, id uint32) uint32 { return tagOf(h) | (id + 1) }
 func (x *index) touch(some []listed) {
 	for i := range some {
 		r := &some[i].record
-		h := x.hash(x.classOf(address{r.Partition, r.Class}), some[i].sum)
+		c := x.classAt(address{r.Partition, r.Class})
+		if c == nil {
+			continue // it may not come to be: of some only deletes are left
+		}
+		h := x.hash(c, some[i].sum)
 		if s := &x.shards[shardOf(h)]; len(s.slots) > 0 {
 			x.touched += s.slots[s.start(h)]
 		}

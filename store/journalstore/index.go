@@ -29,7 +29,11 @@ type entry struct {
 // place is where an operation is in the journal: places grow.
 type place uint64
 
-const offsetBits = 40
+const (
+	offsetBits  = 40
+	segmentBits = 64 - offsetBits
+	maxSegment  = 1<<segmentBits - 1
+)
 
 func placeOf(segment uint32, offset int64) place {
 	return place(uint64(segment)<<offsetBits | uint64(offset)) //nolint:gosec // segments are shorter than that
@@ -60,6 +64,7 @@ type index struct {
 	entries array[entry]
 	free    uint32 // 1 + the first free entry, whose key is 1 + the next; 0: none
 	live    int    // records
+	most    int    // records that there may be
 	keys    keys
 	seed    maphash.Seed
 	shards  [shardCount]shard
@@ -87,7 +92,7 @@ type found struct {
 
 func newIndex() *index {
 	return &index{
-		seed: maphash.MakeSeed(), classes: map[address]*class{},
+		most: maxEntries, seed: maphash.MakeSeed(), classes: map[address]*class{},
 		due: timers{width: dueWidth}, expires: timers{width: expiresWidth},
 	}
 }
@@ -105,12 +110,9 @@ func (x *index) release() {
 
 // find gives the number of a record's entry.
 func (x *index) find(partition, name, key string) (uint32, bool) {
-	a := address{partition, name}
-	c := x.recent
-	if c == nil || c.address != a {
-		if c = x.classes[a]; c == nil {
-			return 0, false
-		}
+	c := x.classAt(address{partition, name})
+	if c == nil {
+		return 0, false
 	}
 	if x.last.class != c || x.last.key != key {
 		sum := x.sum(key)
@@ -214,11 +216,21 @@ func (x *index) remove(id uint32, sorted bool) (before entry) {
 	return before
 }
 
-func (x *index) classOf(a address) *class {
+// over is true when more was put than there is room for: nothing of the index may be
+// used any more.
+func (x *index) over() bool { return x.live > x.most || x.keys.over() }
+
+// classAt is the class of an address, nil where there is none.
+func (x *index) classAt(a address) *class {
 	if c := x.recent; c != nil && c.address == a {
 		return c
 	}
-	c := x.classes[a]
+	return x.classes[a]
+}
+
+// classOf is classAt, and makes the class.
+func (x *index) classOf(a address) *class {
+	c := x.classAt(a)
 	if c == nil {
 		x.born++
 		a = address{strings.Clone(a.partition), strings.Clone(a.class)}

@@ -22,7 +22,8 @@ var (
 	ErrDamaged = errors.New("store damaged")
 	// ErrNewer means that the folder has a format that a newer seeother wrote.
 	ErrNewer = errors.New("store format too new")
-	// ErrFull means that there are as many records as the index can hold.
+	// ErrFull means that there are as many records as the index can hold, or as many
+	// segments as can be numbered in the life of a folder: 2^24.
 	ErrFull = errors.New("store full")
 )
 
@@ -43,6 +44,11 @@ type Options struct {
 	// DeadBytes is how much of the journal may be out of date before old segments
 	// are cleaned, unless more than that is alive; DefaultDeadBytes where 0.
 	DeadBytes int64
+
+	// OnTrouble, where it is not nil, is called once for each file that cannot be
+	// read or written in work that no call waits for, and so is told nobody else: a
+	// segment that cannot be cleaned away, say. One at a time, until Close returns.
+	OnTrouble func(error)
 
 	still bool // in tests: nothing is swept, listed or cleaned by itself
 }
@@ -67,11 +73,12 @@ type Store struct {
 
 	mu       sync.Mutex // guards what follows, and index and segments
 	over     bool
-	lost     error // set once: the disk failed, and what it holds is not known
+	lost     error // the disk failed, and what it holds is not known; only revive takes it back
 	last     int64 // the latest Now that was given, in microseconds
 	version  uint64
+	began    uint32 // when recover began, in seconds since 1970
 	index    *index
-	segments []*segment // without gaps, the current one last
+	segments []*segment // without gaps, the current one last; none while a store that is lost is read again
 	next     prepared
 	filling  *batch
 	queue    []*batch // full ones, before filling

@@ -54,6 +54,9 @@ func (k *keys) add(key string) uint32 {
 // full is true when references come to their end, at 16 GiB.
 func (k *keys) full() bool { return len(k.chunks) >= (math.MaxUint32-perUnits)/perUnits }
 
+// over is true when a reference was given that is none.
+func (k *keys) over() bool { return len(k.chunks) > (math.MaxUint32+1)/perUnits }
+
 func (k *keys) room(units int) uint32 {
 	if ref := k.free[units]; ref != 0 {
 		k.free[units] = binary.LittleEndian.Uint32(k.bytes(ref))

@@ -14,6 +14,7 @@ import (
 // recover reads the folder: what is there is in the index afterwards, and the
 // last segment can be appended to.
 func (s *Store) recover() error {
+	s.began = s.second()
 	numbers, err := s.findSegments()
 	if err != nil {
 		return err
@@ -42,6 +43,9 @@ func (s *Store) recover() error {
 	}
 	return nil
 }
+
+// second is the present one, by which records expire.
+func (s *Store) second() uint32 { return seconds(contract.Instant(s.opts.Now()), false) }
 
 // manyRecords is from how many on a start leaves much behind.
 const manyRecords = 1 << 20
@@ -275,11 +279,26 @@ func (s *Store) replay(seg *segment, ops []byte) error {
 		if err != nil { // the batch is whole: a fault of who wrote it
 			return fmt.Errorf("file %q: offset %d: %w: %w: %s", segmentName(seg.number), at, ErrDamaged, err, restore)
 		}
-		s.version = max(s.version, o.record.Version)
-		if o.kind != opProbe {
-			s.note(seg, &o.record, s.index.sum(o.record.Key), placeOf(seg.number, at), n, o.kind == opDelete, false)
+		if err := s.take(seg, &o, s.index.sum(o.record.Key), placeOf(seg.number, at), n); err != nil {
+			return err
 		}
 		ops, at = ops[n:], at+int64(n)
+	}
+	return nil
+}
+
+// take takes into the index what an operation in the folder says. A record that has
+// expired is left out: of those there may be more than the index can hold.
+func (s *Store) take(seg *segment, o *op, sum uint64, at place, size int) error {
+	s.version = max(s.version, o.record.Version)
+	if o.kind == opProbe {
+		return nil
+	}
+	expires := seconds(o.record.Expires, true)
+	gone := o.kind == opDelete || expires != 0 && expires <= s.began
+	s.note(seg, &o.record, sum, at, size, gone, false)
+	if s.index.over() {
+		return fmt.Errorf("%w: the folder holds more than %d records", ErrFull, s.index.most)
 	}
 	return nil
 }
@@ -287,7 +306,7 @@ func (s *Store) replay(seg *segment, ops []byte) error {
 // settleIndex forgets what has expired, and puts the sets in order.
 func (s *Store) settleIndex() {
 	x := s.index
-	now := seconds(contract.Instant(s.opts.Now()), false)
+	now := s.second()
 	sizes := make([]int, len(x.sets))
 	for id := range uint32(x.entries.n) { //nolint:gosec // maxEntries bounds it
 		e := x.entries.at(id)

@@ -22,7 +22,7 @@ type segment struct {
 	end    int64 // of what is decided to be in it
 	live   int64 // bytes of operations that are some record's present form
 	sealed bool  // nothing comes any more
-	listed bool  // it has its sidecar
+	listed bool  // its sidecar was written, or tried; tend's
 	refs   int   // readers
 	gone   bool  // dropped: the last reader closes it
 }
@@ -44,7 +44,7 @@ func segmentNumber(name string) (uint32, bool) {
 	if !ok {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(digits, 10, 24)
+	n, err := strconv.ParseUint(digits, 10, segmentBits)
 	return uint32(n), err == nil && segmentName(uint32(n)) == name
 }
 
@@ -97,6 +97,9 @@ var zeros [pieceBytes]byte
 // makeNext makes the file, full of zeros and on disk: a commit changes bytes that
 // are there, and nothing else. pace is asked before each piece.
 func (s *Store) makeNext(number uint32, size int64, pace func(done, size int64) error) (file, error) {
+	if number > maxSegment {
+		return nil, fmt.Errorf("%w: the last segment has number %d", ErrFull, maxSegment)
+	}
 	f, err := s.disk.create(preparedName(number))
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func makeSidecar(seg *segment) ([]byte, error) {
 	b := allocate(int(seg.end))                        // the system gets it back at once
 	defer release(b)
 	if _, err := io.ReadFull(io.NewSectionReader(seg.file, 0, seg.end), b); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("file %q: %w", segmentName(seg.number), err)
 	}
 	last := seg.first - 1
 	at := int64(headerSize)
@@ -64,7 +64,7 @@ func makeSidecar(seg *segment) ([]byte, error) {
 		for off := 0; off < len(ops); {
 			head, n, err := withoutValue(ops[off:])
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("file %q: offset %d: %w: %w", segmentName(seg.number), at, ErrDamaged, err)
 			}
 			if ops[off+8] != opProbe {
 				out = binary.AppendUvarint(out, uint64(at+batchHeader)+uint64(off))
@@ -199,8 +199,9 @@ func (s *Store) readSidecar(seg *segment, r *reading) (bool, error) {
 		s.index.touch(chunk)
 		for i := range chunk {
 			l := &chunk[i]
-			s.version = max(s.version, l.record.Version)
-			s.note(seg, &l.record, l.sum, placeOf(seg.number, l.offset), l.size, l.kind == opDelete, false)
+			if err := s.take(seg, &l.op, l.sum, placeOf(seg.number, l.offset), l.size); err != nil {
+				return false, err
+			}
 		}
 		r.spare <- chunk
 	}

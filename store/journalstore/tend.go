@@ -3,6 +3,7 @@ package journalstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -17,13 +18,16 @@ const (
 // tend forgets what has expired, lists full segments and drops old ones, until
 // the store closes.
 func (s *Store) tend() {
+	var again patience
 	for {
 		select {
 		case <-s.closing:
 			return
 		case <-time.After(tendEvery):
 		}
-		s.revive()
+		if s.revivable() && again.due(time.Now()) {
+			s.revive()
+		}
 		for s.sweep() {
 		}
 		s.listSealed()
@@ -95,20 +99,36 @@ func (s *Store) isPending(at place) bool {
 func (s *Store) forget(id uint32) { s.died(s.index.remove(id, true)) }
 
 // listSealed writes the sidecars that are missing. Without one the segment is
-// read at the next start, so that an error here costs time and nothing else.
+// read at the next start, so that an error here costs time and nothing else; it is
+// not tried again before then, since that would be to read all of it again.
 func (s *Store) listSealed() {
 	for _, seg := range s.sealed() {
-		if !seg.listed && s.followed(seg) && !s.closed() {
-			seg.listed = s.writeSidecar(seg) == nil
+		if seg.listed || !s.followed(seg) || s.closed() {
+			continue
+		}
+		seg.listed = true
+		if err := s.writeSidecar(seg); err != nil {
+			s.trouble(fmt.Errorf("file %q: its sidecar: %w", segmentName(seg.number), err))
 		}
 	}
 }
 
+// trouble tells what no call is told of.
+func (s *Store) trouble(err error) {
+	if s.opts.OnTrouble != nil {
+		s.opts.OnTrouble(err)
+	}
+}
+
 // followed reports whether something of the next segment is on disk: when that is
-// missing one day, the sidecar of this one says so.
+// missing one day, the sidecar of this one says so. While the store is lost, what
+// is in memory may not be what is in the folder.
 func (s *Store) followed(seg *segment) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.lost != nil {
+		return false
+	}
 	next := int(seg.number-s.segments[0].number) + 1
 	return next < len(s.segments) && s.segments[next].first != 0 && s.segments[next].first <= s.synced
 }
@@ -136,20 +156,36 @@ func (s *Store) clean() bool {
 		return false
 	}
 	oldest := all[0]
-	if oldest == s.unreadable {
-		return false
-	}
-	if err := s.copyForward(oldest); err != nil {
-		if errors.Is(err, ErrDamaged) {
-			s.unreadable = oldest // it will not become better; who asks for what is in it is told
-		}
-		return false // tried again
-	}
-	if s.settled() != nil {
+	if !s.copied(oldest) || s.settled() != nil {
 		return false
 	}
 	s.drop(oldest)
 	return s.removeDropped()
+}
+
+// copied copies what is alive in the oldest segment, and reports whether it did. One
+// that cannot be read stays, and all that follow it, until nothing in it is alive.
+func (s *Store) copied(oldest *segment) bool {
+	if oldest == s.unreadable {
+		return s.dead(oldest)
+	}
+	err := s.copyForward(oldest)
+	if _, ok := errors.AsType[*readError](err); ok {
+		s.unreadable = oldest // it will not become better
+		s.trouble(fmt.Errorf("nothing is cleaned any more, and the folder grows: %w", err))
+	}
+	return err == nil // else it is tried again
+}
+
+// readError is that a segment could not be read.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error { return e.error }
+
+func (s *Store) dead(seg *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return seg.live == 0
 }
 
 // settled waits until all that was decided so far is on disk: what is dead by it
@@ -197,7 +233,7 @@ type survivor struct {
 func (s *Store) copyForward(seg *segment) error {
 	b, err := makeSidecar(seg)
 	if err != nil {
-		return err
+		return &readError{err}
 	}
 	_, entries, err := parseSidecar(b)
 	if err != nil {
@@ -262,7 +298,7 @@ func (s *Store) copyOne(o *survivor) (*batch, error) {
 	}
 	r, _, err := s.load(o.partition, o.class, o.key, nil)
 	if err != nil {
-		return nil, err
+		return nil, &readError{err}
 	}
 	b := s.fill(size)
 	offset := len(b.bytes)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -81,7 +82,8 @@ func embedded(scheme, dir string) (store.Store, error) {
 	if scheme == "bolt" {
 		return orNil(boltstore.Open(dir, boltstore.Options{}))
 	}
-	return orNil(journalstore.Open(dir, journalstore.Options{}))
+	trouble := func(err error) { slog.Warn("store trouble", "folder", dir, "error", err) }
+	return orNil(journalstore.Open(dir, journalstore.Options{OnTrouble: trouble}))
 }
 
 // orNil keeps a nil pointer from becoming a store that is not nil, and gives
