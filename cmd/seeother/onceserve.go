@@ -166,6 +166,7 @@ func (f *serveFlags) run(cmd *cobra.Command) (err error) {
 	lines := newLogWriter(cmd.ErrOrStderr(), f.logFormat)
 	defer lines.close()
 	log := newLogger(lines, f.logFormat, slog.LevelInfo, colored(cmd.ErrOrStderr()))
+	slog.SetDefault(log) // by which a store tells of trouble that no call is told of
 	st, err := openStore(ctx, configfile.File{Store: f.store, Data: f.data})
 	if err != nil {
 		return err

@@ -192,6 +192,7 @@ func (f *runFlags) run(cmd *cobra.Command, args, command []string) error {
 		reread: func() (configfile.File, error) { return f.load(cmd) },
 		config: f.config, reads: f.config != "" || len(f.rules) > 0, apiFlags: f.api,
 	}
+	slog.SetDefault(s.log) // by which a store tells of trouble that no call is told of
 	return s.run(cmd.Context())
 }
 
