@@ -41,6 +41,7 @@ type Guard struct {
 	observed chan struct{} // bounds the look-ups of the report stage
 	probes   probes
 	looks    chan struct{}      // bounds how many who waited read the answer at one time
+	statuses chan struct{}      // bounds how many status URLs are read at one time
 	sleepers map[sleep]*sleeper // guarded by mu
 }
 
@@ -61,7 +62,7 @@ func New(ctx context.Context, st store.Store, cfg Config) (*Guard, error) {
 	g := &Guard{
 		store: st, cfg: cfg.withDefaults(),
 		runs: make(map[*run]struct{}), givenUp: make(map[string]unused),
-		observed: make(chan struct{}, 64), looks: make(chan struct{}, 32), probes: probes{places: make(chan struct{}, maxProbes)},
+		observed: make(chan struct{}, 64), looks: make(chan struct{}, 32), statuses: make(chan struct{}, 32), probes: probes{places: make(chan struct{}, maxProbes)},
 		sleepers: make(map[sleep]*sleeper),
 	}
 	if st.Exclusive() {

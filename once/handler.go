@@ -103,7 +103,7 @@ func (x *exchange) serve(key string) {
 		x.name(key)
 	}
 	if x.group = x.principal.Hash; x.group == "" {
-		x.group = "client " + HashKey(x.client)
+		x.group = clientGroup + HashKey(x.client)
 	}
 	if !x.enter() {
 		return
@@ -133,6 +133,10 @@ func (x *exchange) serve(key string) {
 	}
 	x.resolve()
 }
+
+// clientGroup begins the group of those who have no principal: the address of
+// their client stands for them.
+const clientGroup = "client "
 
 // name gives the submission the name of its record.
 func (x *exchange) name(key string) {

@@ -152,13 +152,14 @@ func (w *world) resolve(rt *rapid.T) {
 	}
 	rec := rapid.SampledFrom(page.Records).Draw(rt, "record")
 	as := rapid.SampledFrom([]string{StateCompleted, StateReleased}).Draw(rt, "as")
+	// A request that waits may run before this goes on: not before its key is freed.
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	_, err = w.guard.Resolve(context.Background(), rec.ID, Resolution{As: as})
 	if as != StateReleased || err != nil && !isDisk(err) {
 		return
 	}
 	// Released, or perhaps: whatever ran under the key so far is accounted for.
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for _, run := range w.all {
 		if HashKey(run.key) == rec.KeyHash {
 			run.freed = true
@@ -200,13 +201,18 @@ func TestNothingFreesAKeyButAProofOrAnOperator(t *testing.T) {
 
 func (w *world) close() {
 	w.st.heal()
-	w.mu.Lock()
-	running := slices.Clone(w.running)
-	w.mu.Unlock()
-	for _, run := range running {
-		run.end <- func(http.ResponseWriter, *http.Request) {}
+	for synctest.Wait(); ; synctest.Wait() { // one that ends may let another begin
+		w.mu.Lock()
+		running := w.running
+		w.running = nil
+		w.mu.Unlock()
+		if running == nil {
+			break
+		}
+		for _, run := range running {
+			run.end <- func(http.ResponseWriter, *http.Request) {}
+		}
 	}
-	synctest.Wait()
 	for _, g := range append(w.old, w.guard) {
 		_ = g.Close(context.Background())
 	}

@@ -1,6 +1,8 @@
 package once
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -13,38 +15,22 @@ import (
 	"github.com/seeother/seeother/store"
 )
 
-// status is what a status URL says, and the answer 202 that names it.
+// status is what a status URL says while its submission runs, and the answer 202
+// that names it.
 type status struct {
 	Record  string    `json:"record"`
 	State   string    `json:"state"`
 	Started time.Time `json:"started"`
-	Ended   time.Time `json:"ended,omitzero"`
 	URL     string    `json:"url"`
 	Detail  string    `json:"detail"`
 }
 
-// statusOf is a record as it is for whoever knows its id: no more than how far
-// it is.
-func statusOf(f finding, url string) status {
-	s := status{Record: f.record.Key, State: f.record.State, Started: f.entry.Started.UTC(), Ended: f.entry.Ended.UTC(), URL: url}
-	switch f.verdict {
-	case running:
-		s.Ended, s.Detail = time.Time{}, "It is running. Ask again after Retry-After."
-	case completed:
-		s.Detail = "It was answered. The answer is shown here to the principal who sent it, while it is kept."
-	case expired:
-		s.State, s.Detail = StateExpired, "It was answered, and the answer is no longer kept."
-	case mayStart:
-		s.State, s.Detail = StateReleased, "It did not reach the app. Send it again with the same key."
-	default:
-		s.State = StateUncertain
-		s.Detail = "Nobody knows whether it happened. It is not repeated. Find out before you send it again under a new key."
-	}
-	return s
-}
-
-func (s status) write(w http.ResponseWriter, code int) {
-	body, err := json.Marshal(s)
+func writeRunning(w http.ResponseWriter, f finding, url string) {
+	body, err := json.Marshal(status{
+		Record: f.record.Key, State: StateStarted, Started: f.entry.Started.UTC(), URL: url,
+		Detail: "It is running. Ask again after Retry-After.",
+	})
+	code := http.StatusAccepted
 	if err != nil { // a year of five digits, from a broken clock
 		code, body = http.StatusInternalServerError, []byte(`{}`)
 	}
@@ -52,6 +38,7 @@ func (s status) write(w http.ResponseWriter, code int) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Retry-After", strconv.Itoa(int(retrySoon.Seconds())))
 	send(w, code, nil, append(body, '\n'))
 }
 
@@ -64,17 +51,11 @@ func (x *exchange) respondAsync(f finding) bool {
 		return false
 	}
 	x.decide("deferred", 0, http.StatusAccepted, "still running; the client asked for an address to come back to")
-	s := statusOf(f, x.policy.StatusPath+x.id)
-	h := x.w.Header()
-	h.Set("Location", s.URL)
-	h.Set("Preference-Applied", "respond-async")
-	setRetryAfter(h, retrySoon)
-	s.write(x.w, http.StatusAccepted)
+	url := x.policy.StatusPath + x.id
+	x.w.Header().Set("Location", url)
+	x.w.Header().Set("Preference-Applied", "respond-async")
+	writeRunning(x.w, f, url)
 	return true
-}
-
-func setRetryAfter(h http.Header, d time.Duration) {
-	h.Set("Retry-After", strconv.Itoa(int(d.Seconds())))
 }
 
 // prefersAsync reads the respond-async preference. It has no value (RFC 7240
@@ -93,10 +74,16 @@ func prefersAsync(h http.Header) bool {
 // route by its name, for the rule by which a principal is read; false: there is no
 // such route any more.
 //
-// Whoever knows the id is told the state and the times. The first answer goes to
-// the principal who sent the submission, and to nobody else; never Set-Cookie. A
-// request costs one read of the store. Errors are problems: 404 where no record
-// has the id, 503 where the store cannot be read.
+// An id is no secret. Where a submission has a principal, it is there for nobody
+// else, and at no other Host than its own. Where it has none, whoever asks is told
+// how far it is, and no more.
+//
+// While it runs, that is 202. Then the principal is shown the first answer, never
+// with Set-Cookie. Everything else is a problem, since it is no success: 409 where
+// the submission ended without an answer to show, 404 where there is no record for
+// this client, 503 where the store cannot be read, or too much is asked of it. A
+// request costs one read of the store, which waits for its turn, and ends when its
+// client goes away.
 func (g *Guard) Status(prefix string, policyOf func(route string) (Policy, bool)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -107,80 +94,205 @@ func (g *Guard) Status(prefix string, policyOf func(route string) (Policy, bool)
 			})
 			return
 		}
-		f, ok := g.lookUp(w, r, strings.TrimPrefix(r.URL.Path, prefix))
-		if !ok {
-			return
+		l := lookUp{guard: g, r: r, policyOf: policyOf}
+		f, err := l.find(strings.TrimPrefix(r.URL.Path, prefix))
+		defer l.letGo()
+		switch {
+		case err != nil:
+			problem.Write(w, r, unfound(err))
+		case f.showable():
+			showAnswer(w, f.entry)
+		case f.verdict == running:
+			writeRunning(w, f, prefix+f.record.Key)
+		default:
+			problem.Write(w, r, f.over())
 		}
-		if p, ok := policyOf(f.entry.Route); ok && f.shownTo(p.withDefaults().principal(r)) {
-			g.showAnswer(w, r, f)
-			return
-		}
-		code := http.StatusOK
-		if f.verdict == running {
-			code = http.StatusAccepted
-			setRetryAfter(w.Header(), retrySoon)
-		}
-		statusOf(f, prefix+f.record.Key).write(w, code)
 	})
 }
 
-// lookUp reads the record of a status URL, or answers why there is none.
-func (g *Guard) lookUp(w http.ResponseWriter, r *http.Request, id string) (finding, bool) {
-	err := store.ErrNotFound
-	var f finding
-	if _, bad := recordNames.DecodeString(id); bad == nil && len(id) == recordNames.EncodedLen(32) {
-		ctx, cancel := g.detached(r.Context())
-		defer cancel()
-		var rec store.Record
-		var now time.Time
-		if rec, now, err = g.store.Get(ctx, g.cfg.Tenant, Class, id); err == nil {
-			f, err = g.read(rec, now)
-		}
-		if f.verdict == completed && (f.entry.Result == nil || now.Sub(f.entry.Ended) >= g.cfg.Retention) {
-			f.verdict = expired // the sweep has not come by
-		}
-	}
-	switch {
-	case err == nil && !f.entry.Task: // what code and agents run has another door
-		return f, true
-	case err == nil || errors.Is(err, store.ErrNotFound):
-		problem.Write(w, r, problem.Details{
-			Type: "record-not-found", Title: "No such submission", Status: http.StatusNotFound,
-			Detail: "It never was, or it is forgotten by now.",
-		})
-	default:
-		problem.Write(w, r, problem.Details{
-			Type: "store-unavailable", Title: "Submissions cannot be looked up now", Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second,
-			Detail: "Ask again later. Nothing was started.",
-		})
-	}
-	return finding{}, false
+// lookUp is one look at a status URL.
+type lookUp struct {
+	guard    *Guard
+	r        *http.Request
+	policyOf func(route string) (Policy, bool)
+	held     int64 // bytes of an answer
 }
 
-// shownTo says whether there is an answer, and who is the one who may see it.
-func (f finding) shownTo(who Principal) bool {
+func (l *lookUp) letGo() { l.guard.letGo(l.held) }
+
+// errBusy means that others ask for too much at one time.
+var errBusy = errors.New("too many status URLs are read at one time")
+
+// find reads the record, when there is a place, and takes the memory for its
+// answer before it gives the place back: what is held without being counted is a
+// few answers. It waits no longer than its client.
+func (l *lookUp) find(id string) (finding, error) {
+	if !isRecordKey(id) {
+		return finding{}, store.ErrNotFound
+	}
+	g := l.guard
+	ctx, cancel := context.WithTimeout(l.r.Context(), g.cfg.StoreTime)
+	defer cancel()
+	select {
+	case g.statuses <- struct{}{}:
+		defer func() { <-g.statuses }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return finding{}, errBusy
+	}
+	f, err := l.read(ctx, id)
+	if err != nil {
+		return finding{}, err
+	}
+	if !f.showable() {
+		f.entry.body, f.record.Value = nil, nil
+		return f, nil
+	}
+	if n := int64(len(f.entry.body)); g.hold(n) {
+		l.held = n
+		return f, nil
+	}
+	return finding{}, errBusy
+}
+
+// read is what the client may know of a record; store.ErrNotFound: nothing.
+func (l *lookUp) read(ctx context.Context, id string) (finding, error) {
+	g := l.guard
+	rec, now, err := g.store.Get(ctx, g.cfg.Tenant, Class, id)
+	if err != nil {
+		return finding{}, err
+	}
+	f, err := g.read(rec, now)
+	if err != nil {
+		return finding{}, err
+	}
+	if f.entry.Task || !l.mayAsk(f) { // what code and agents run has another door
+		return finding{}, store.ErrNotFound
+	}
+	if f.verdict == completed && (f.entry.Result == nil || now.Sub(f.entry.Ended) >= g.cfg.Retention) {
+		f.verdict = expired // the sweep has not come by
+	}
+	return f, nil
+}
+
+// mayAsk says whether the client may know that there is such a record.
+func (l *lookUp) mayAsk(f finding) bool {
+	if canonicalHost(l.r.Host) != canonicalHost(f.entry.Host) {
+		return false
+	}
+	if f.anonymous() {
+		return true
+	}
+	p, ok := l.policyOf(f.entry.Route)
+	if !ok {
+		return false
+	}
+	who := p.withDefaults().principal(l.r)
+	return who.known() && who.Kind == f.entry.Principal && who.Hash == f.record.Group
+}
+
+// isRecordKey says whether id looks like what recordKey makes.
+func isRecordKey(id string) bool {
+	if len(id) != recordNames.EncodedLen(sha256.Size) {
+		return false
+	}
+	_, err := recordNames.DecodeString(id)
+	return err == nil
+}
+
+func unfound(err error) problem.Details {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return problem.Details{
+			Type: "record-not-found", Title: "No such submission", Status: http.StatusNotFound,
+			Detail: "There is none that you may ask for: it never was, it is forgotten by now, or somebody else sent it.",
+		}
+	case errors.Is(err, errBusy):
+		return problem.Details{
+			Type: "overloaded", Title: "Too much to do at this moment", Status: http.StatusServiceUnavailable, RetryAfter: retrySoon,
+			Detail: "Ask again later. Nothing was started.",
+		}
+	}
+	return problem.Details{
+		Type: "store-unavailable", Title: "Submissions cannot be looked up now", Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second,
+		Detail: "Ask again later. Nothing was started.",
+	}
+}
+
+// anonymous says whether the submission came from nobody known.
+func (f finding) anonymous() bool {
+	return f.entry.Principal == nobody.Kind && strings.HasPrefix(f.record.Group, clientGroup)
+}
+
+// showable says whether there is an answer, and whether those who may ask for it
+// can be told apart from those who may not see it.
+func (f finding) showable() bool {
 	res := f.entry.Result
-	return f.verdict == completed && res.Replay && res.BodyKept && f.entry.ResolvedBy == "" &&
-		who.known() && who.Kind == f.entry.Principal && who.Hash == f.record.Group
+	return f.verdict == completed && res.Replay && res.BodyKept && f.entry.ResolvedBy == "" && !f.anonymous()
+}
+
+// over is what there is to say of a submission that runs no more and whose answer
+// is not shown. Each is an error: who waits for the end must not take it for a
+// success.
+func (f finding) over() problem.Details {
+	p, state := f.ending()
+	p.Extra = map[string]any{"record": f.record.Key, "state": state, "started": f.entry.Started.UTC()}
+	if !f.entry.Ended.IsZero() {
+		p.Extra["ended"] = f.entry.Ended.UTC()
+	}
+	return p
+}
+
+func (f finding) ending() (p problem.Details, state string) {
+	switch f.verdict {
+	case completed:
+		return notShown(f.whyNotShown()), StateCompleted
+	case expired:
+		return problem.Details{
+			Type: "key-expired", Title: "This submission was answered", Status: http.StatusConflict,
+			Detail: "The answer is no longer kept. Use a new key for a new submission.",
+		}, StateExpired
+	case mayStart:
+		return problem.Details{
+			Type: "not-applied", Title: "This submission did nothing", Status: http.StatusConflict,
+			Detail: "It did not reach the app, or the app did not take it. Send it again with the same key.",
+		}, StateReleased
+	}
+	return problem.Details{
+		Type: "outcome-uncertain", Title: "Nobody knows whether this submission happened", Status: http.StatusConflict,
+		Detail: "It is not repeated. Find out whether it happened before you send it again under a new key.",
+	}, StateUncertain
+}
+
+func (f finding) whyNotShown() string {
+	switch {
+	case f.anonymous():
+		return "it came without anything that names its sender, so that nobody can be told apart; who has the key may send it again with that"
+	case f.entry.ResolvedBy != "":
+		return "an operator or a probe found out that it happened, and nobody has the app's answer"
+	}
+	return "it was too large, or a stream, and was not kept"
 }
 
 // showAnswer is the first answer at another address, to another method. What an
 // answer to a POST says about caches was not meant for it.
-func (g *Guard) showAnswer(w http.ResponseWriter, r *http.Request, f finding) {
-	held := int64(len(f.entry.body))
-	if !g.hold(held) {
-		problem.Write(w, r, problem.Details{
-			Type: "overloaded", Title: "Too much to do at this moment", Status: http.StatusServiceUnavailable, RetryAfter: retrySoon,
-			Detail: "Ask again later. Nothing was started.",
-		})
-		return
-	}
-	defer g.letGo(held)
+func showAnswer(w http.ResponseWriter, e entry) {
 	h := w.Header()
-	maps.Copy(h, f.entry.Result.Header)
-	h.Del("Expires")
-	h.Del("Pragma")
+	maps.Copy(h, e.Result.Header)
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return isForCaches(name) })
 	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(ReplayedHeader, "true")
-	send(w, f.entry.Result.Status, f.entry.Result.Trailer, f.entry.body)
+	send(w, e.Result.Status, e.Result.Trailer, e.body)
+}
+
+// isForCaches says whether a header tells caches what to keep: those of RFC 9111,
+// those for one kind of caches (RFC 9213 section 2), and older ones.
+func isForCaches(name string) bool {
+	switch name {
+	case "Cache-Control", "Expires", "Pragma", "Surrogate-Control", "Edge-Control", "X-Accel-Expires":
+		return true
+	}
+	return strings.HasSuffix(name, "-Cache-Control")
 }

@@ -1,11 +1,16 @@
 package once
 
 import (
+	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,18 +48,25 @@ func as(who string) func(*http.Request) {
 	}
 }
 
-func (s *statusSite) ask(t testing.TB, who, id string) (*httptest.ResponseRecorder, status) {
+func (s *statusSite) ask(t testing.TB, who, id string) (*httptest.ResponseRecorder, said) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, statusPath+id, nil)
 	as(who)(r)
 	w := do(s.status, r)
-	var said status
-	if strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") {
+	var said said
+	if kind := w.Header().Get("Content-Type"); strings.HasPrefix(kind, "application/") {
 		if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil {
 			t.Fatalf("%v in %q", err, w.Body)
 		}
 	}
 	return w, said
+}
+
+// said is what both kinds of JSON say: how far it is, and that it is over without
+// an answer to show.
+type said struct {
+	Type, Record, State, Detail, URL string
+	Started, Ended                   time.Time
 }
 
 // TestADuplicateMayComeBackLater goes the whole way: 202, a status that runs, and
@@ -113,11 +125,8 @@ func TestADuplicateMayComeBackLater(t *testing.T) {
 					t.Errorf("the answer comes with %v", h)
 				}
 				for _, who := range []string{"mallory", ""} {
-					w, said := s.ask(t, who, id)
-					if w.Code != 200 || said.State != StateCompleted || said.Ended.IsZero() || w.Header().Get(ReplayedHeader) != "" ||
-						strings.Contains(w.Body.String(), "the answer") || w.Header().Get("Location") != "" {
-						t.Errorf("%q gets %d %v %q", who, w.Code, w.Header(), w.Body)
-					}
+					w, _ := s.ask(t, who, id)
+					mustBe(t, w, 404, "record-not-found")
 				}
 				s.app.mustHaveRun(t, 1)
 				if n := s.Stats().Memory; n != 0 {
@@ -165,24 +174,32 @@ func TestWhoIsAskedForAnAddressAndHasNoneToGive(t *testing.T) {
 	}
 }
 
-// TestAStatusTellsHowFarItIs puts one record in each state.
-func TestAStatusTellsHowFarItIs(t *testing.T) {
+// TestAStatusIsASuccessOnlyWithTheAnswer puts one record in each state. Who polls
+// until it is no more 202 must not read success where there was none.
+func TestAStatusIsASuccessOnlyWithTheAnswer(t *testing.T) {
 	hour := Config{Retention: time.Hour, Tombstone: 2 * time.Hour}
+	answers := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+	}
 	for _, test := range []struct {
-		name   string
-		cfg    Config
-		answer http.HandlerFunc
-		who    string
-		later  time.Duration
-		status int
-		state  string
+		name    string
+		cfg     Config
+		answer  http.HandlerFunc
+		who     string
+		later   time.Duration
+		status  int
+		problem string
+		state   string
 	}{
-		{"completed, by nobody known", hour, nil, "", 0, 200, StateCompleted},
-		{"completed, the answer is too old", hour, nil, "alice", time.Hour, 200, StateExpired},
-		{"too large to keep", Config{ResultLimit: 1}, nil, "alice", 0, 200, StateCompleted},
-		{"released", hour, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(421) }, "alice", 0, 200, StateReleased},
-		{"uncertain", hour, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "alice", 0, 200, StateUncertain},
-		{"forgotten", hour, nil, "alice", 3 * time.Hour, 404, ""},
+		{"completed, by nobody known", hour, nil, "", 0, 409, "answer-not-kept", StateCompleted},
+		{"completed, the answer is too old", hour, nil, "alice", time.Hour, 409, "key-expired", StateExpired},
+		{"too old, by nobody known", hour, nil, "", time.Hour, 409, "key-expired", StateExpired},
+		{"too large to keep", Config{ResultLimit: 1}, nil, "alice", 0, 409, "answer-not-kept", StateCompleted},
+		{"released", hour, answers(421), "alice", 0, 409, "not-applied", StateReleased},
+		{"released, by nobody known", hour, answers(421), "", 0, 409, "not-applied", StateReleased},
+		{"uncertain", hour, answers(503), "alice", 0, 409, "outcome-uncertain", StateUncertain},
+		{"uncertain, by nobody known", hour, answers(503), "", 0, 409, "outcome-uncertain", StateUncertain},
+		{"forgotten", hour, nil, "alice", 3 * time.Hour, 404, "record-not-found", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -191,15 +208,31 @@ func TestAStatusTellsHowFarItIs(t *testing.T) {
 				id := only(t, s.Guard).ID
 				time.Sleep(test.later)
 				w, said := s.ask(t, test.who, id)
-				if w.Code != test.status || said.State != test.state || w.Header().Get("Retry-After") != "" || w.Header().Get(ReplayedHeader) != "" {
-					t.Errorf("got %d %v %q", w.Code, w.Header(), w.Body)
+				mustBe(t, w, test.status, "/"+test.problem+`"`)
+				if said.State != test.state || said.Detail == "" || w.Header().Get("Retry-After") != "" || w.Header().Get(ReplayedHeader) != "" {
+					t.Errorf("got %v %q", w.Header(), w.Body)
 				}
-				if test.status == 200 && (said.Record != id || said.URL != statusPath+id || said.Detail == "") {
+				if test.status == 409 && (said.Record != id || said.Started.IsZero() || said.Ended.IsZero()) {
 					t.Errorf("got %+v", said)
 				}
 				_ = s.Close(t.Context())
 			})
 		})
+	}
+}
+
+func TestWhatAnOperatorSettledHasNoAnswerToShow(t *testing.T) {
+	t.Parallel()
+	s := newStatusSite(t, memstore.New(), Config{}, &app{answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }})
+	do(s.guard, request("k", "body", as("alice")))
+	id := only(t, s.Guard).ID
+	if _, err := s.Resolve(t.Context(), id, Resolution{As: StateCompleted}); err != nil {
+		t.Fatal(err)
+	}
+	w, said := s.ask(t, "alice", id)
+	mustBe(t, w, 409, "answer-not-kept")
+	if said.State != StateCompleted || !strings.Contains(said.Detail, "operator") {
+		t.Errorf("got %+v", said)
 	}
 }
 
@@ -214,7 +247,7 @@ func TestAStatusWhoseLeaseIsOverIsUncertain(t *testing.T) {
 		id := only(t, s.Guard).ID
 		st.failWrites() // no lease is extended, and none is ended
 		time.Sleep(time.Minute)
-		if w, said := s.ask(t, "alice", id); w.Code != 200 || said.State != StateUncertain {
+		if w, said := s.ask(t, "alice", id); w.Code != 409 || said.State != StateUncertain {
 			t.Errorf("got %d %+v", w.Code, said)
 		}
 		st.heal()
@@ -232,15 +265,20 @@ func TestWhatIsNoStatus(t *testing.T) {
 	id := only(t, s.Guard).ID
 	l := mustBegin(t, s.Guard, Task{Key: "t", Principal: "pay"}, Execute).Lease
 	other := string(id[0]^1) + id[1:]
-	for _, bad := range []string{"", "x", "..", id + "x", id[1:], strings.ToUpper(id), id + "/", other, strings.Repeat("a", 1<<16), l.ID} {
-		w, _ := s.ask(t, "alice", bad)
-		mustBe(t, w, 404, "record-not-found")
+	for _, bad := range []string{"", "x", "..", id + "x", id[1:], strings.ToUpper(id), id + "/", other, strings.Repeat("a", 1<<16), l.ID, id[:50] + "\r\n", "\n" + id} {
+		r := httptest.NewRequest(http.MethodGet, statusPath, nil)
+		r.URL.Path += bad
+		as("alice")(r)
+		mustBe(t, do(s.status, r), 404, "record-not-found")
 	}
 	for _, method := range []string{http.MethodPost, http.MethodDelete, http.MethodOptions} {
-		w := do(s.status, httptest.NewRequest(method, statusPath+id, nil))
+		r := httptest.NewRequest(method, statusPath+id, nil)
+		r.Header.Set("Origin", "https://other.example")
+		r.Header.Set("Access-Control-Request-Method", http.MethodGet)
+		w := do(s.status, r)
 		mustBe(t, w, 405, "method-not-allowed")
-		if w.Header().Get("Allow") != "GET, HEAD" {
-			t.Errorf("Allow is %q", w.Header().Get("Allow"))
+		if h := w.Header(); h.Get("Allow") != "GET, HEAD" || h.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("header %v", h)
 		}
 	}
 	st.set(func(f *faulty) { f.get = errDisk })
@@ -250,9 +288,173 @@ func TestWhatIsNoStatus(t *testing.T) {
 	s.hold(s.cfg.Memory)
 	w, _ = s.ask(t, "alice", id)
 	mustBe(t, w, 503, "overloaded")
+	w, _ = s.ask(t, "mallory", id) // who is not to know of it, however busy it is
+	mustBe(t, w, 404, "record-not-found")
 	s.letGo(s.cfg.Memory)
 	w, _ = s.ask(t, "alice", id)
 	mustBe(t, w, 201, "run 1")
+}
+
+// TestWhoIsNotThePrincipalIsToldThatThereIsNoRecord asks for what runs, what is
+// uncertain and what has an answer: an id is made of what others may guess.
+func TestWhoIsNotThePrincipalIsToldThatThereIsNoRecord(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		sender string
+		who    string
+		host   string
+		known  bool
+	}{
+		{"the principal", "alice", "alice", "example.com", true},
+		{"the principal, with the host in another spelling", "alice", "alice", "EXAMPLE.com:443", true},
+		{"the principal, at another host", "alice", "alice", "example.org", false},
+		{"another principal", "alice", "mallory", "example.com", false},
+		{"nobody known", "alice", "", "example.com", false},
+		{"nobody known, of what nobody sent", "", "", "example.com", true},
+		{"somebody, of what nobody sent", "", "alice", "example.com", true},
+		{"nobody known, at another host", "", "", "example.org", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				statuses := make(chan int)
+				s := newStatusSite(t, memstore.New(), Config{}, &app{answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(<-statuses) }})
+				ask := func(id string) *httptest.ResponseRecorder {
+					r := httptest.NewRequest(http.MethodGet, statusPath+id, nil)
+					r.Host = test.host
+					as(test.who)(r)
+					return do(s.status, r)
+				}
+				unknown := ask(strings.Repeat("a", 52))
+				mustBe(t, unknown, 404, "record-not-found")
+				look := func(id string) {
+					t.Helper()
+					w := ask(id)
+					if test.known {
+						if w.Code == 404 {
+							t.Errorf("got %d %q", w.Code, w.Body)
+						}
+						return
+					}
+					if w.Code != unknown.Code || w.Body.String() != unknown.Body.String() || !maps.EqualFunc(w.Header(), unknown.Header(), slices.Equal) {
+						t.Errorf("got %d %v %q, want the answer of an id that is not there", w.Code, w.Header(), w.Body)
+					}
+				}
+				for _, status := range []int{200, 503, 421} {
+					key := strconv.Itoa(status)
+					go do(s.guard, request(key, "body", as(test.sender)))
+					synctest.Wait()
+					page, err := s.List(t.Context(), Query{Key: key})
+					if err != nil || len(page.Records) != 1 {
+						t.Fatalf("%+v, %v", page, err)
+					}
+					look(page.Records[0].ID)
+					statuses <- status
+					synctest.Wait()
+					look(page.Records[0].ID)
+				}
+				_ = s.Close(t.Context())
+			})
+		})
+	}
+}
+
+// stuck is a store whose reads take until their context ends.
+type stuck struct {
+	store.Store
+	reading, most atomic.Int64
+}
+
+func (s *stuck) Get(ctx context.Context, _, _, _ string) (store.Record, time.Time, error) {
+	n := s.reading.Add(1)
+	defer s.reading.Add(-1)
+	for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
+	}
+	<-ctx.Done()
+	return store.Record{}, time.Time{}, ctx.Err()
+}
+
+// TestStatusesAreReadAFewAtATime asks a store that hangs: those who left hold
+// nothing, those who stay are told so in time, and submissions go on.
+func TestStatusesAreReadAFewAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &stuck{Store: memstore.New()}
+		s := newStatusSite(t, st, Config{MaxActive: 1, MaxActivePerPrincipal: 1}, &app{})
+		mustBe(t, do(s.guard, request("k", "body", as("alice"))), 201, "")
+		id := only(t, s.Guard).ID
+		gone, leave := context.WithCancel(t.Context())
+		ask := func(ctx context.Context) *httptest.ResponseRecorder {
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, statusPath+id, nil)
+			as("alice")(r)
+			return do(s.status, r)
+		}
+		for range 500 {
+			go ask(gone)
+		}
+		synctest.Wait()
+		if n := st.reading.Load(); n != 32 {
+			t.Errorf("%d read at one time, want 32", n)
+		}
+		leave()
+		synctest.Wait()
+		if n := st.reading.Load(); n != 0 {
+			t.Errorf("%d read for clients that left", n)
+		}
+		for range cap(s.statuses) {
+			go ask(t.Context())
+		}
+		synctest.Wait()
+		mustBe(t, do(s.guard, request("k2", "body", as("alice"))), 201, "run 2")
+		time.Sleep(s.cfg.StoreTime)
+		synctest.Wait()
+		if n := st.reading.Load(); n != 0 {
+			t.Errorf("%d read for longer than the store may take", n)
+		}
+		mustBe(t, ask(t.Context()), 503, "store-unavailable")
+		for range cap(s.statuses) { // all places are taken
+			s.statuses <- struct{}{}
+		}
+		begin := time.Now()
+		w := ask(t.Context())
+		mustBe(t, w, 503, "overloaded")
+		if d := time.Since(begin); d != s.cfg.StoreTime || w.Header().Get("Retry-After") != "2" {
+			t.Errorf("after %s: %v", d, w.Header())
+		}
+		if n := st.most.Load(); n != 32 {
+			t.Errorf("%d read at one time, want at most 32", n)
+		}
+		_ = s.Close(t.Context())
+	})
+}
+
+// TestNoCacheKeepsAnAnswerThatIsShownToAGet repeats every header that tells a
+// cache something.
+func TestNoCacheKeepsAnAnswerThatIsShownToAGet(t *testing.T) {
+	t.Parallel()
+	forCaches := []string{
+		"Cache-Control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Surrogate-Control",
+		"Edge-Control", "X-Accel-Expires", "Expires", "Pragma",
+	}
+	a := &app{answer: func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range append(forCaches, "X-Own") {
+			w.Header().Set(name, "max-age=600")
+		}
+		_, _ = io.WriteString(w, "<script>")
+	}}
+	p := Policy{Route: "pay", Replay: append(forCaches, "X-Own")}
+	g := newGuard(t, memstore.New(), Config{})
+	do(g.Handler(p, a), request("k", "body", as("alice")))
+	s := statusSite{Guard: g, status: g.Status(statusPath, func(string) (Policy, bool) { return p, true })}
+	w, _ := s.ask(t, "alice", only(t, g).ID)
+	mustBe(t, w, 200, "<script>")
+	for _, name := range forCaches[1:] {
+		if got := w.Header().Get(name); got != "" {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	h := w.Header()
+	if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Own") != "max-age=600" {
+		t.Errorf("header %v", h)
+	}
 }
 
 // TestAStatusIsShownByTheRuleOfItsRoute asks for a record whose route is gone.
@@ -262,10 +464,10 @@ func TestAStatusIsShownByTheRuleOfItsRoute(t *testing.T) {
 	cookie := Policy{Route: "shop", Principal: PrincipalRule{Cookie: "sid"}.Of}
 	do(g.Handler(cookie, &app{}), request("k", "body", header("Cookie", "sid=1")))
 	id := only(t, g).ID
-	ask := func(p Policy, known bool, cookies string) string {
+	ask := func(p Policy, known bool, cookies string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, statusPath+id, nil)
 		r.Header.Set("Cookie", cookies)
-		return do(g.Status(statusPath, func(string) (Policy, bool) { return p, known }), r).Body.String()
+		return do(g.Status(statusPath, func(string) (Policy, bool) { return p, known }), r)
 	}
 	for _, test := range []struct {
 		name    string
@@ -280,10 +482,14 @@ func TestAStatusIsShownByTheRuleOfItsRoute(t *testing.T) {
 		{"the route is gone", Policy{}, false, "sid=1", false},
 		{"the rule is another one", Policy{}, true, "sid=1", false},
 	} {
-		if shown := strings.Contains(ask(test.p, test.known, test.cookies), "run 1"); shown != test.shown {
-			t.Errorf("%s: shown is %v", test.name, shown)
+		w := ask(test.p, test.known, test.cookies)
+		if shown := w.Code == 201 && strings.Contains(w.Body.String(), "run 1"); shown != test.shown || !shown && w.Code != 404 {
+			t.Errorf("%s: got %d %q", test.name, w.Code, w.Body)
 		}
 	}
+	r := httptest.NewRequest(http.MethodGet, statusPath+id, nil)
+	r.Header.Set("X-Api-Key", "1")
+	mustBe(t, do(g.Status(statusPath, func(string) (Policy, bool) { return cookie, true }), r), 404, "record-not-found")
 }
 
 // TestABodyThatIsNotComparedYetIsNotDeferred asks while the first body is on its
