@@ -16,7 +16,8 @@ mkdir -p bin
 # How large "full size" is. Each can be set from outside.
 export SEEOTHER_KILLS=${SEEOTHER_KILLS:-100}                              # of a store's process, and of the gateway
 export SEEOTHER_HISTORIES=${SEEOTHER_HISTORIES:-1000}                     # for each store, of so many
-export SEEOTHER_OPERATIONS=${SEEOTHER_OPERATIONS:-5000}                   # operations
+export SEEOTHER_OPERATIONS=${SEEOTHER_OPERATIONS:-5000}                   # operations,
+export SEEOTHER_TOGETHER=${SEEOTHER_TOGETHER:-8}                          # so many at one time
 export SEEOTHER_SEEDS=${SEEOTHER_SEEDS:-10000}                            # of the simulation
 export SEEOTHER_PROOF_KILLS=${SEEOTHER_PROOF_KILLS:-500}                  # of the gateway, while
 export SEEOTHER_PROOF_SUBMISSIONS=${SEEOTHER_PROOF_SUBMISSIONS:-1000000}  # are sent 3 to 10 times each

@@ -33,8 +33,9 @@ Without, look at the submissions of a running gateway (or of a store, with --dat
 or --store), and end the doubt about those that are uncertain. Or offer run-once
 to code and agents, with serve.
 
-Exit codes with --key: that of the command; 65 when the key was used for another
-command; 75 when somebody else is running it, or it is uncertain; 126 or 127 when the
+Exit codes with --key: that of the command; 1 and 2 when the store or the command
+line is wrong; 65 when the key was used for another command; 75 when somebody else
+is running it, it is uncertain, or the store does not answer; 126 or 127 when the
 command cannot be started; 128 and the number of the signal that killed it.`,
 		Example: `  seeother once --key "report-$(date +%F)" -- ./report.sh
   seeother once --key deploy-42 --store postgres://seeother@db/seeother -- make deploy
@@ -66,7 +67,7 @@ type onceRecords struct {
 
 func (r *onceRecords) addFlags(verb *cobra.Command) {
 	r.client.addFlags(verb)
-	verb.PersistentFlags().StringVar(&r.data, "data", "", "`folder` of an embedded store that no gateway has open, instead of a running gateway")
+	verb.PersistentFlags().StringVar(&r.data, "data", "", "`folder` of an embedded store that no gateway has open, instead of a running gateway; with --key, seeother-data where neither is given")
 	verb.PersistentFlags().StringVar(&r.store, "store", "", "`URL` of a store, instead of a running gateway")
 }
 

@@ -70,7 +70,11 @@ func (o *onceCommand) notStarted(ctx context.Context, lease once.Lease, err erro
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
 		code = exitNotFound
 	}
-	return &exitError{errors.Join(fmt.Errorf("command %q: %w", o.command[0], err), released), code}
+	err = fmt.Errorf("command %q: %w", o.command[0], err)
+	if released == nil {
+		err = &hinted{err, "nothing was run, and the key is free"}
+	}
+	return &exitError{errors.Join(err, released), code}
 }
 
 // passOn sends the command the signals that reach us. A terminal's Ctrl-C reaches
@@ -181,7 +185,10 @@ func (o *onceCommand) record(ctx context.Context, lease once.Lease, ended *os.Pr
 		if status, ok := ended.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			code = exitBySignals + int(status.Signal())
 		}
-		return &exitError{errors.Join(fmt.Errorf("command %q: %s", o.command[0], why), err), code}
+		return &exitError{&hinted{
+			errors.Join(fmt.Errorf("command %q: %s: the key is uncertain", o.command[0], why), err),
+			fmt.Sprintf("find out, and then: seeother once resolve %s --as completed|released%s", lease.ID, o.records.place()),
+		}, code}
 	}
 	code := ended.ExitCode()
 	body, err := json.Marshal(ran{ // once: to complete again must be the same

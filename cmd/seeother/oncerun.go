@@ -51,7 +51,7 @@ type onceRun struct {
 func (f *onceRun) addFlags(verb *cobra.Command) {
 	flags := verb.Flags()
 	flags.StringVar(&f.key, "key", "", "run the command behind -- at most once for this `key`")
-	flags.StringVar(&f.scope, "scope", "", "a keyspace of its `own`")
+	flags.StringVar(&f.scope, "scope", "", "the `name` of a keyspace of its own")
 	flags.DurationVar(&f.ttl, "ttl", 24*time.Hour, "how long the output is kept")
 	flags.DurationVar(&f.remember, "remember", 30*24*time.Hour, "how long it is known that the command ran")
 	flags.DurationVar(&f.lease, "lease", 30*time.Second, "how long a run counts as under way after this machine was last heard of")
@@ -82,8 +82,14 @@ func (f *onceRun) task(command []string) (once.Task, error) {
 func (f *onceRun) run(cmd *cobra.Command, args []string, records *onceRecords) error {
 	const hint = "for example: seeother once --key report-2026-11 -- ./report.sh"
 	switch {
+	case f.key == "" && cmd.Flags().Changed("key"):
+		return &usageError{errors.New("--key is empty"), "is a variable in it that is not set?"}
 	case f.key == "":
 		return &usageError{fmt.Errorf("once: %q: no --key", args[0]), hint}
+	case f.ttl <= 0:
+		return &usageError{fmt.Errorf("--ttl %s: want more than 0", f.ttl), hint}
+	case f.remember < f.ttl && (f.remember <= 0 || cmd.Flags().Changed("remember")):
+		return &usageError{fmt.Errorf("--remember %s: want at least the --ttl, %s", f.remember, f.ttl), hint}
 	case len(args) == 0 || cmd.ArgsLenAtDash() != 0:
 		return &usageError{errors.New("no command behind --"), hint}
 	case strings.HasPrefix(records.store, "memory:"):
@@ -119,7 +125,7 @@ func (f *onceRun) run(cmd *cobra.Command, args []string, records *onceRecords) e
 	case once.Duplicate:
 		return o.repeat(found)
 	case once.InFlight:
-		return &exitError{&hinted{fmt.Errorf("key %q: somebody else is running it, until %s at least", f.key, clock(found.Ends)), "try again later, or wait longer with --wait"}, exitLater}
+		return &exitError{&hinted{fmt.Errorf("key %q: somebody else is running it; its lease ends at %s", f.key, clock(found.Ends)), "try again later, or wait longer with --wait"}, exitLater}
 	case once.Uncertain:
 	}
 	return &exitError{&hinted{
@@ -267,11 +273,22 @@ func (o *onceCommand) notBegun(err error) error {
 	if errors.Is(err, once.ErrMismatch) {
 		return &exitError{&hinted{fmt.Errorf("key %q was used for another command", o.flags.key), "use a new key for a new command"}, exitOther}
 	}
+	if lasting(err) {
+		return fmt.Errorf("nothing was run: %w", err)
+	}
+	if _, ok := errors.AsType[*hinted](err); ok {
+		return &exitError{fmt.Errorf("nothing was run: %w", err), exitLater}
+	}
 	hint := "try again when the store answers"
 	if o.asked && !isAnswer(err) {
 		hint = "try again when the store answers; should the key be uncertain then, resolve it as released"
 	}
 	return &exitError{&hinted{fmt.Errorf("nothing was run: %w", err), hint}, exitLater}
+}
+
+// lasting is true for what does not pass by itself.
+func lasting(err error) bool {
+	return errors.Is(err, open.ErrUnusable) || errors.Is(err, open.ErrDurability) || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // stopped is how it ends when a signal came before the command was run. What may

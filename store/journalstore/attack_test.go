@@ -369,6 +369,36 @@ func TestASyncThatFailedIsNotTriedAgain(t *testing.T) {
 	}
 }
 
+func TestAFolderThatLostAllItsSegmentsIsNotANewOne(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 {
+		s, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*"+segSuffix))
+	if err != nil || len(found) == 0 {
+		t.Fatal(found, err)
+	}
+	for _, name := range found {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Open(dir, Options{})
+	if err == nil {
+		s.Close()
+	}
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "all segments are missing") {
+		t.Errorf("%v, want ErrDamaged", err)
+	}
+}
+
 // TestASegmentMissingAtAnEndIsNoticed takes away the first and the last.
 func TestASegmentMissingAtAnEndIsNoticed(t *testing.T) {
 	t.Parallel()

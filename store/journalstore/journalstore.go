@@ -50,6 +50,7 @@ type Options struct {
 	// segment that cannot be cleaned away, say. One at a time, until Close returns.
 	OnTrouble func(error)
 
+	used  bool // the folder had segments before
 	still bool // in tests: nothing is swept, listed or cleaned by itself
 }
 
@@ -104,13 +105,24 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	mark := make([]byte, len(usedMark))
+	_, err = lock.ReadAt(mark, 0)
+	o.used = err == nil && string(mark) == usedMark
 	s, err := openDisk(folder(dir), dir, o)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	if !o.used { // where there is no room for it, the next start tries again
+		_, err := lock.WriteAt([]byte(usedMark), 0)
+		_ = errors.Join(err, lock.Sync())
+	}
 	s.lock = lock
 	return s, nil
 }
+
+// usedMark is in the lock of a folder that has, or had, segments: when they are
+// gone, all that ran before would be forgotten without a word.
+const usedMark = "segments\n"
 
 func openDisk(d disk, name string, o Options) (*Store, error) {
 	if o.Now == nil {

@@ -26,6 +26,9 @@ func (s *Store) recover() error {
 	if err := s.openSegments(numbers); err != nil {
 		return err
 	}
+	if len(s.segments) == 0 && s.opts.used {
+		return fmt.Errorf("%w: all segments are missing: %s", ErrDamaged, restore)
+	}
 	if len(s.segments) == 0 {
 		if err := s.makeFirst(); err != nil {
 			return err

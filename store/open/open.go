@@ -26,6 +26,9 @@ var (
 	ErrLocked = errors.New("store in use")
 	// ErrDurability means that the server acknowledges what is not on its disk.
 	ErrDurability = errors.New("store not durable")
+	// ErrUnusable means that what an embedded store holds is damaged, or of a newer
+	// version.
+	ErrUnusable = errors.New("store unusable")
 )
 
 // known is what messages say of the URLs that can be.
@@ -95,6 +98,11 @@ func orNil[S store.Store](s S, err error) (store.Store, error) {
 	for _, pair := range []struct{ from, to error }{
 		{boltstore.ErrLocked, ErrLocked},
 		{journalstore.ErrLocked, ErrLocked},
+		{boltstore.ErrDamaged, ErrUnusable},
+		{boltstore.ErrNewer, ErrUnusable},
+		{journalstore.ErrDamaged, ErrUnusable},
+		{journalstore.ErrNewer, ErrUnusable},
+		{pgstore.ErrNewer, ErrUnusable},
 		{redisstore.ErrURL, ErrURL},
 		{pgstore.ErrURL, ErrURL},
 		{redisstore.ErrDurability, ErrDurability},

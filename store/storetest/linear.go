@@ -28,17 +28,19 @@ type Target interface {
 	Get(ctx context.Context, partition, class, key string) (store.Record, time.Time, error)
 }
 
-// Linear says how large the histories are. Zero fields are small numbers, or
-// SEEOTHER_HISTORIES and SEEOTHER_OPERATIONS where these are set.
+// Linear says how large the histories are, how many clients each has, and how many
+// are made together, which is faster where a store writes for many at once. Zero
+// fields are small numbers, or SEEOTHER_HISTORIES, SEEOTHER_OPERATIONS and
+// SEEOTHER_TOGETHER where these are set.
 type Linear struct {
-	Histories, Operations, Clients int
+	Histories, Operations, Clients, Together int
 
 	// Seed picks what clients ask, not how they meet. 0 is a new one each time;
 	// it is shown when a history fails.
 	Seed uint64
 
-	// Disturb, which may be nil, runs beside each history, until ctx is done: it
-	// kills and restarts things.
+	// Disturb, which may be nil, runs beside the histories that are made together,
+	// until ctx is done: it kills and restarts things.
 	Disturb func(ctx context.Context, rng *rand.Rand)
 }
 
@@ -46,6 +48,7 @@ func (l Linear) withDefaults(t *testing.T) Linear {
 	l.Histories = cmp.Or(l.Histories, envNumber(t, "SEEOTHER_HISTORIES", 4))
 	l.Operations = cmp.Or(l.Operations, envNumber(t, "SEEOTHER_OPERATIONS", 500))
 	l.Clients = cmp.Or(l.Clients, 12)
+	l.Together = cmp.Or(l.Together, envNumber(t, "SEEOTHER_TOGETHER", 1))
 	return l
 }
 
@@ -67,21 +70,42 @@ func RunLinear(t *testing.T, l Linear, target func() Target) {
 	l = l.withDefaults(t)
 	seed := cmp.Or(l.Seed, rand.Uint64())
 	operations, doubts := 0, 0
-	for n := range l.Histories {
-		h := &history{target: target, rng: rand.New(rand.NewPCG(seed, uint64(n))), name: fmt.Sprintf("%x-%d-", seed, n)}
-		h.run(t.Context(), l)
-		if len(h.broken) > 0 {
-			t.Fatalf("seed %d, history %d: %v", seed, n, h.broken[0])
+	for n := 0; n < l.Histories; n += l.Together {
+		var some []*history
+		for i := range min(l.Together, l.Histories-n) {
+			some = append(some, &history{target: target, rng: rand.New(rand.NewPCG(seed, uint64(n+i))), name: fmt.Sprintf("%x-%d-", seed, n+i)})
 		}
-		if err := h.check(t); err != nil {
-			t.Fatalf("seed %d, history %d: %v", seed, n, err)
+		l.make(t.Context(), some)
+		for i, h := range some {
+			if len(h.broken) > 0 {
+				t.Fatalf("seed %d, history %d: %v", seed, n+i, h.broken[0])
+			}
+			if err := h.check(t); err != nil {
+				t.Fatalf("seed %d, history %d: %v", seed, n+i, err)
+			}
+			operations, doubts = operations+len(h.operations), doubts+h.doubts
 		}
-		operations, doubts = operations+len(h.operations), doubts+h.doubts
 		if t.Failed() { // Disturb gave up
 			t.FailNow()
 		}
 	}
 	t.Logf("%d histories, %d operations, %d of them with an unknown outcome: linearizable", l.Histories, operations, doubts)
+}
+
+// make makes some histories at one time.
+func (l Linear) make(ctx context.Context, some []*history) {
+	disturbed, stop := context.WithCancel(ctx)
+	var others, all sync.WaitGroup
+	if l.Disturb != nil {
+		rng := rand.New(rand.NewPCG(some[0].rng.Uint64(), 1))
+		others.Go(func() { l.Disturb(disturbed, rng) })
+	}
+	for _, h := range some {
+		all.Go(func() { h.run(ctx, l) })
+	}
+	all.Wait()
+	stop()
+	others.Wait()
 }
 
 // A history is about pairs of keys, which are written alone or together, and
@@ -132,12 +156,7 @@ type seenAt struct {
 }
 
 func (h *history) run(ctx context.Context, l Linear) {
-	disturbed, stop := context.WithCancel(ctx)
-	var others, clients sync.WaitGroup
-	if l.Disturb != nil {
-		rng := rand.New(rand.NewPCG(h.rng.Uint64(), 1))
-		others.Go(func() { l.Disturb(disturbed, rng) })
-	}
+	var clients sync.WaitGroup
 	var left atomic.Int64
 	left.Store(int64(l.Operations))
 	for c := range l.Clients {
@@ -150,8 +169,6 @@ func (h *history) run(ctx context.Context, l Linear) {
 		})
 	}
 	clients.Wait()
-	stop()
-	others.Wait()
 }
 
 func (h *history) keyOf(part, key int) string { return fmt.Sprintf("%s%d-%d", h.name, part, key) }
