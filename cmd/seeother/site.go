@@ -54,6 +54,9 @@ func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st st
 	if s.guard, err = once.New(ctx, st, onceCfg); err != nil {
 		return nil, err
 	}
+	if n := s.guard.Stats().Uncertain; n > 0 {
+		log.Warn("submissions are uncertain: nobody knows whether they happened", "count", n, "see", "seeother once list --state uncertain")
+	}
 	s.downtime = &downtime{}
 	if s.downtime.maintenance, err = maintenance.New(ctx, st, partition, log); err != nil {
 		return nil, errors.Join(err, s.guard.Close(ctx))

@@ -22,8 +22,10 @@ func refused(err error) error {
 	if _, ok := errors.AsType[*syncError](err); ok {
 		return err
 	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return &writeError{err}
+	for _, room := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} { // of a disk, a quota, a limit of the process
+		if errors.Is(err, room) {
+			return &writeError{err}
+		}
 	}
 	return err
 }

@@ -245,6 +245,9 @@ func killed(t *testing.T, s site) {
 	eventually(t, "the app to finish what the first request started", func() bool { return s.app.orders(t, "killed") == 1 })
 	wantProblem(t, send(t, r), http.StatusConflict, "outcome-uncertain")
 
+	if said := g.out.String(); !strings.Contains(said, "submissions are uncertain") || !strings.Contains(said, "once list --state uncertain") {
+		t.Errorf("the gateway starts again, and does not say that there is doubt:\n%s", said)
+	}
 	id := member(t, a.body, "record")
 	for _, args := range [][]string{{"list"}, {"show", id}} {
 		if out := g.once(t, args...); !strings.Contains(out, id) || !strings.Contains(out, "uncertain") || !strings.Contains(out, "/orders") {
