@@ -66,8 +66,8 @@ func (a *agent) validate() error {
 			return wrong("caps: currency %.16q: want %s, each once", c.Currency, currencyForm)
 		case c.Micros < 0:
 			return wrong("caps: limit_micros %d: want 0 or more", c.Micros)
-		case c.Window < 0 || c.Window > 10*365*24*3600:
-			return wrong("caps: window_s %d: want 0 to ten years", c.Window)
+		case c.Window < 0 || c.Window > maxKept:
+			return wrong("caps: window_s %d: want 0 to %d seconds", c.Window, maxKept)
 		}
 		seen[c.Currency] = true
 	}
@@ -297,7 +297,7 @@ func (s *Service) agentSpend(t *tenant, _ http.ResponseWriter, r *http.Request) 
 // price is what a tool costs, where the service knows.
 type price struct {
 	Name     string `json:"name,omitempty"`
-	Micros   int64  `json:"price_micros" jsonschema:"required,minimum=0"`
+	Micros   int64  `json:"price_micros" jsonschema:"required,minimum=0,maximum=1000000000000000"`
 	Currency string `json:"currency" jsonschema:"required"`
 }
 
@@ -331,8 +331,8 @@ func (s *Service) putTool(t *tenant, _ http.ResponseWriter, r *http.Request) (an
 	if err := read(r, &p); err != nil {
 		return nil, err
 	}
-	if p.Micros < 0 || !isCurrency(p.Currency) || p.Name != "" && p.Name != name {
-		return nil, wrong("want price_micros from 0 on, a currency of %s, and no other name than the path's", currencyForm)
+	if p.Micros < 0 || p.Micros > maxAmount || !isCurrency(p.Currency) || p.Name != "" && p.Name != name {
+		return nil, wrong("want price_micros from 0 to %d, a currency of %s, and no other name than the path's", int64(maxAmount), currencyForm)
 	}
 	p.Name = ""
 	err = t.write(r.Context(), classTool, name, auditLine{Event: classTool, Status: "changed", Tool: name}, func([]byte) (any, error) { return p, nil })

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ import (
 // money is an amount of a currency, in whole millionths.
 type money struct {
 	Currency string `json:"currency" jsonschema:"required"`
-	Micros   int64  `json:"amount_micros" jsonschema:"required,minimum=0"`
+	Micros   int64  `json:"amount_micros" jsonschema:"required,minimum=0,maximum=1000000000000000"`
 }
 
 // checkRequest is what /v1/check takes. Durations are in seconds.
@@ -28,10 +27,10 @@ type checkRequest struct {
 	Scope    string          `json:"scope" jsonschema:"description=A keyspace of its own"`
 	Token    string          `json:"token" jsonschema:"description=Chosen by the caller\\, new and random for each attempt\\, so that a lost answer can be asked for again"`
 	Input    json.RawMessage `json:"input" jsonschema:"description=Any JSON: what the key is for; another one under the same key is refused"`
-	Lease    int64           `json:"lease_s" jsonschema:"minimum=0"`
-	TTL      int64           `json:"ttl_s" jsonschema:"minimum=0,description=How long the result is kept"`
-	Remember int64           `json:"remember_s" jsonschema:"minimum=0,description=How long it is known that it was done"`
-	Wait     int64           `json:"wait_s" jsonschema:"minimum=0,description=How long to wait for somebody else who is doing it"`
+	Lease    int64           `json:"lease_s" jsonschema:"minimum=0,maximum=2592000"`
+	TTL      int64           `json:"ttl_s" jsonschema:"minimum=0,maximum=315360000,description=How long the result is kept"`
+	Remember int64           `json:"remember_s" jsonschema:"minimum=0,maximum=315360000,description=How long it is known that it was done; never shorter than ttl_s"`
+	Wait     int64           `json:"wait_s" jsonschema:"minimum=0,maximum=3600,description=How long to wait for somebody else who is doing it"`
 	Agent    string          `json:"agent"`
 	Tool     string          `json:"tool"`
 	Spend    []money         `json:"spend"`
@@ -77,12 +76,13 @@ func (c *checkRequest) task() (once.Task, error) {
 	for _, d := range []struct {
 		name string
 		from int64
+		most int64
 		to   *time.Duration
-	}{{"lease_s", c.Lease, &t.Lease}, {"ttl_s", c.TTL, &t.Retention}, {"remember_s", c.Remember, &t.Tombstone}, {"wait_s", c.Wait, &t.Wait}} {
-		if d.from < 0 || d.from > math.MaxInt64/int64(time.Second) {
-			return t, wrong("%s: %d: want seconds from 0 on", d.name, d.from)
+	}{{"lease_s", c.Lease, maxLease, &t.Lease}, {"ttl_s", c.TTL, maxKept, &t.Retention}, {"remember_s", c.Remember, maxKept, &t.Tombstone}, {"wait_s", c.Wait, maxWait, &t.Wait}} {
+		var err error
+		if *d.to, err = seconds(d.name, d.from, d.most); err != nil {
+			return t, err
 		}
-		*d.to = time.Duration(d.from) * time.Second
 	}
 	if len(c.Metadata) > maxMetadata {
 		return t, wrong("metadata of %d bytes: want at most %d", len(c.Metadata), maxMetadata)
@@ -95,6 +95,21 @@ func (c *checkRequest) task() (once.Task, error) {
 		t.Input = sum
 	}
 	return t, t.Validate()
+}
+
+// The most that times may be, in seconds: those of once.Task.
+const (
+	maxLease = 30 * 24 * 3600
+	maxKept  = 10 * 365 * 24 * 3600
+	maxWait  = 3600
+)
+
+// seconds is a time of a request by its name. 0 is the default.
+func seconds(name string, n, most int64) (time.Duration, error) {
+	if n < 0 || n > most {
+		return 0, wrong("%s: %d: want 0 to %d seconds", name, n, most)
+	}
+	return time.Duration(n) * time.Second, nil
 }
 
 // hashJSON is a hash of a JSON value that does not depend on its spaces, the
@@ -175,9 +190,9 @@ func (s *Service) checkTask(ctx context.Context, t *tenant, c *checkRequest, tas
 	line.Status, line.Record, line.Reserved = once.Execute.String(), t.guard.ID(task), c.Spend
 	task.Audit = line.encode()
 	found, err := t.guard.Begin(ctx, task)
-	if errors.Is(err, once.ErrDenied) {
+	if over, ok := errors.AsType[*once.DeniedError](err); ok {
 		line.Record = "" // there is none
-		return s.denied(ctx, t, line, err.Error())
+		return s.denied(ctx, t, line, overCap(c.Agent, over))
 	}
 	if err != nil {
 		return checkReply{}, err
@@ -224,6 +239,12 @@ func (s *Service) denied(ctx context.Context, t *tenant, line auditLine, reason 
 	return checkReply{Status: "denied", Reason: reason}, nil
 }
 
+// overCap is what somebody is told whom a cap stops.
+func overCap(agent string, e *once.DeniedError) string {
+	return fmt.Sprintf("agent %q has no room left under its cap in %s: %d of %d millionths are spent or reserved, and %d more were asked for",
+		agent, strings.TrimPrefix(e.Account, accountOf(agent, "")), e.Spent, e.Limit, e.Amount)
+}
+
 // permit says why the agent may not, or adds what it costs to the task.
 func (s *Service) permit(ctx context.Context, t *tenant, c *checkRequest, task *once.Task) (reason string, err error) {
 	if c.Agent == "" && (c.Tool != "" || len(c.Spend) > 0) {
@@ -243,6 +264,8 @@ func (s *Service) permit(ctx context.Context, t *tenant, c *checkRequest, task *
 		return "", err
 	case a.Disabled:
 		return fmt.Sprintf("agent %q is switched off", c.Agent), nil
+	case !a.allows(c.Tool) && c.Tool == "":
+		return fmt.Sprintf("the check names no tool, and agent %q may only use some", c.Agent), nil
 	case !a.allows(c.Tool):
 		return fmt.Sprintf("agent %q may not use tool %q", c.Agent, c.Tool), nil
 	}
@@ -256,8 +279,8 @@ func (s *Service) permit(ctx context.Context, t *tenant, c *checkRequest, task *
 // priced is what a check costs: by the server's price, where the tool has one.
 func (t *tenant) priced(ctx context.Context, c *checkRequest) ([]money, error) {
 	for _, m := range c.Spend {
-		if m.Micros < 0 {
-			return nil, wrong("spend: amount_micros %d: want 0 or more", m.Micros)
+		if m.Micros < 0 || m.Micros > maxAmount {
+			return nil, wrong("spend: amount_micros %d: want 0 to %d", m.Micros, int64(maxAmount))
 		}
 		if !isCurrency(m.Currency) {
 			return nil, wrong("spend: currency %.16q: want %s", m.Currency, currencyForm)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,12 +46,31 @@ func decode(body []byte, into any) error {
 // plain is the reason of a decoder's error, for somebody who does not know Go.
 func plain(err error) string {
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("%s: want %s, got %s", t.Field, strings.TrimPrefix(t.Type.String(), "*"), t.Value)
+		return fmt.Sprintf("%s: want %s, got %s", t.Field, kindOf(t.Type), t.Value)
 	}
 	if errors.Is(err, io.EOF) {
 		return "want a JSON object"
 	}
 	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// kindOf says what a field takes.
+func kindOf(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() { //nolint:exhaustive // of what requests hold, the others are numbers
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct:
+		return "an object"
+	default:
+		return "a whole number"
+	}
 }
 
 // maxDepth bounds how deep JSON may be.

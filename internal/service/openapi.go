@@ -140,9 +140,12 @@ func (e *endpoint) statuses() []int {
 	return out
 }
 
+// states are those of records.
+var states = []string{once.StateStarted, once.StateCompleted, once.StateReleased, once.StateUncertain, once.StateExpired}
+
 // queries describes the parameters in a query.
 var queries = map[string]map[string]any{
-	"state":  {"description": "Only records in this state.", "schema": map[string]any{"type": "string", "enum": []any{once.StateStarted, once.StateCompleted, once.StateReleased, once.StateUncertain, once.StateExpired}}},
+	"state":  {"description": "Only records in this state.", "schema": map[string]any{"type": "string", "enum": states}},
 	"key":    {"description": "Only records of this key. A page may then hold fewer than the limit, or none, and still not be the last.", "schema": map[string]any{"type": "string"}},
 	"cursor": {"description": "That of the page before.", "schema": map[string]any{"type": "string"}},
 	"limit":  {"description": "How many at most; 100 where it is missing.", "schema": map[string]any{"type": "integer", "minimum": 1, "maximum": store.MaxPage}},

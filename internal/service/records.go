@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seeother/seeother/once"
@@ -28,7 +30,12 @@ func (s *Service) listRecords(t *tenant, _ http.ResponseWriter, r *http.Request)
 	if err != nil {
 		return nil, err
 	}
-	return t.guard.List(r.Context(), once.Query{State: r.URL.Query().Get("state"), Key: r.URL.Query().Get("key"), Cursor: cursor, Limit: limit})
+	state := r.URL.Query().Get("state")
+	if state != "" && !slices.Contains(states, state) {
+		last := len(states) - 1
+		return nil, wrong("state %.20q: want %s or %s", state, strings.Join(states[:last], ", "), states[last])
+	}
+	return t.guard.List(r.Context(), once.Query{State: state, Key: r.URL.Query().Get("key"), Cursor: cursor, Limit: limit})
 }
 
 func (s *Service) showRecord(t *tenant, _ http.ResponseWriter, r *http.Request) (any, error) {
@@ -45,6 +52,9 @@ func (s *Service) resolveRecord(t *tenant, _ http.ResponseWriter, r *http.Reques
 	var q resolveRequest
 	if err := read(r, &q); err != nil {
 		return nil, err
+	}
+	if q.As != once.StateCompleted && q.As != once.StateReleased {
+		return nil, wrong("as: want completed or released, got %.20q", q.As)
 	}
 	id := r.PathValue("id")
 	line := auditLine{Event: "resolve", Status: q.As, Record: id, Reason: short(q.Note)}
@@ -167,7 +177,7 @@ func (s *Service) auditLog(t *tenant, _ http.ResponseWriter, r *http.Request) (a
 // lockRequest is what OnceOnly's clients send.
 type lockRequest struct {
 	Key      string          `json:"key" jsonschema:"required"`
-	TTL      *int64          `json:"ttl" jsonschema:"minimum=1,description=Seconds; a day where it is missing"`
+	TTL      *int64          `json:"ttl" jsonschema:"minimum=1,maximum=315360000,description=Seconds; a day where it is missing"`
 	Metadata json.RawMessage `json:"metadata" jsonschema:"description=Any JSON\\, for the audit log"`
 }
 
@@ -196,8 +206,8 @@ func (s *Service) checkLock(t *tenant, w http.ResponseWriter, r *http.Request) (
 	}
 	ttl := defaultLock
 	if q.TTL != nil {
-		if *q.TTL < 1 || *q.TTL > 10*365*24*3600 {
-			return nil, wrong("ttl: %d: want 1 second to ten years", *q.TTL)
+		if *q.TTL < 1 || *q.TTL > maxKept {
+			return nil, wrong("ttl: %d: want 1 to %d seconds", *q.TTL, maxKept)
 		}
 		ttl = time.Duration(*q.TTL) * time.Second
 	}

@@ -168,7 +168,7 @@ func (s *Service) route() {
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /metrics", s.showMetrics)
 	s.mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.openAPI()) })
-	s.mux.HandleFunc("/", s.nothing)
+	s.mux.HandleFunc("/", s.noRoute)
 }
 
 func (s *Service) nothing(w http.ResponseWriter, r *http.Request) {
@@ -176,6 +176,33 @@ func (s *Service) nothing(w http.ResponseWriter, r *http.Request) {
 		Type: "not-found", Title: "There is nothing here", Status: http.StatusNotFound,
 		Detail: "What there is stands in /v1/openapi.json.",
 	})
+}
+
+// noRoute answers for a path that is not there, or not with this method.
+func (s *Service) noRoute(w http.ResponseWriter, r *http.Request) {
+	allowed := s.allowed(r)
+	if allowed == "" {
+		s.nothing(w, r)
+		return
+	}
+	w.Header().Set("Allow", allowed)
+	problem.Write(w, r, problem.Details{
+		Type: "method-not-allowed", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+		Detail: "Allowed here: " + allowed + ".",
+	})
+}
+
+// allowed are the methods that the path of a request takes; empty: it is not there.
+func (s *Service) allowed(r *http.Request) string {
+	var out []string
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
+		other := *r
+		other.Method = method
+		if _, pattern := s.mux.Handler(&other); pattern != "/" {
+			out = append(out, method)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // unknown answers who has no token that counts.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/seeother/seeother/once"
 	"github.com/seeother/seeother/store"
@@ -15,7 +14,7 @@ import (
 // settleRequest is what ends or extends a lease.
 type settleRequest struct {
 	Lease  *lease          `json:"lease" jsonschema:"required"`
-	LeaseS int64           `json:"lease_s" jsonschema:"minimum=0,description=Of extend: from now on; 0: as before"`
+	LeaseS int64           `json:"lease_s" jsonschema:"minimum=0,maximum=2592000,description=Of extend: from now on; 0: as before"`
 	Result json.RawMessage `json:"result" jsonschema:"description=Of complete: any JSON\\, for all who ask later"`
 	Spent  []money         `json:"spent" jsonschema:"description=Of complete: what it really cost; a currency that is missing cost what was reserved"`
 	Reason string          `json:"reason" jsonschema:"description=Of release and doubt"`
@@ -44,13 +43,14 @@ func (s *Service) extend(t *tenant, _ http.ResponseWriter, r *http.Request) (any
 	if err != nil {
 		return nil, err
 	}
-	if q.LeaseS < 0 || q.LeaseS > int64(365*24*time.Hour/time.Second) {
-		return nil, wrong("lease_s: %d: want seconds from 0 on", q.LeaseS)
+	more, err := seconds("lease_s", q.LeaseS, maxLease)
+	if err != nil {
+		return nil, err
 	}
 	if err := t.mayExtend(r.Context(), q.Lease.ID); err != nil {
 		return nil, err
 	}
-	l, err := t.guard.Extend(r.Context(), q.Lease.once(), time.Duration(q.LeaseS)*time.Second)
+	l, err := t.guard.Extend(r.Context(), q.Lease.once(), more)
 	if err != nil {
 		return nil, t.refused(r.Context(), "extend", q, err)
 	}
@@ -113,9 +113,9 @@ func (s *Service) complete(t *tenant, _ http.ResponseWriter, r *http.Request) (a
 	return out, nil
 }
 
-// maxSpent is the most that a settlement may say, in millionths: sums of such
-// amounts do not overflow.
-const maxSpent = 1_000_000_000_000_000
+// maxAmount is the most that a check, a price or a settlement may say, in
+// millionths: sums of such amounts do not overflow.
+const maxAmount = 1_000_000_000_000_000
 
 // spent is by account what was spent in each currency. The record knows the
 // accounts.
@@ -140,8 +140,8 @@ func (t *tenant) spent(ctx context.Context, q *settleRequest) (map[string]int64,
 		reserved, known := sum.Spent[account]
 		_, twice := out[account]
 		switch {
-		case m.Micros < 0 || m.Micros > maxSpent:
-			return nil, wrong("spent: amount_micros %d: want 0 to %d", m.Micros, int64(maxSpent))
+		case m.Micros < 0 || m.Micros > maxAmount:
+			return nil, wrong("spent: amount_micros %d: want 0 to %d", m.Micros, int64(maxAmount))
 		case !known:
 			return nil, wrong("spent: nothing was reserved in %.16q by the check", m.Currency)
 		case twice:

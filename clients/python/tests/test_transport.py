@@ -51,6 +51,7 @@ class Fake:
 
     def __init__(self, test: unittest.TestCase, answer: Callable[[int, str], Answer]) -> None:
         self.seen: List[Tuple[str, Any]] = []
+        self.authorization: List[Optional[str]] = []
         fake, lock = self, threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
@@ -58,6 +59,7 @@ class Fake:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with lock:
                     fake.seen.append((self.path.replace("/v1/", ""), body))
+                    fake.authorization.append(self.headers["Authorization"])
                     n = len(fake.seen)
                 found = answer(n, self.path)
                 self.close_connection = True
@@ -123,6 +125,12 @@ class TransportTest(unittest.TestCase):
                     self.assertNotIn(SECRET, str(caught.exception))
                 self.assertEqual(len(fake.seen), sent)
                 self.assertEqual(len({body["token"] for _, body in fake.seen}), 1)
+
+    def test_a_client_without_a_token_sends_none(self) -> None:
+        fake = Fake(self, lambda n, path: EXECUTE)
+        for client in (Client(fake.url), Client(fake.url, ""), Client(fake.url, None), Client(fake.url, token=SECRET)):
+            self.assertEqual(client.check("k").status, "execute")
+        self.assertEqual(fake.authorization, [None, None, None, "Bearer " + SECRET])
 
     def test_attempts_are_bounded(self) -> None:
         fake = Fake(self, lambda n, path: HANG_UP)

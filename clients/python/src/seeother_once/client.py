@@ -87,20 +87,20 @@ class _Request:
 class Client:
     """Asks one service. It is safe for many threads.
 
-    base_url: such as "http://127.0.0.1:8305". token: empty for a service that has none.
+    base_url: such as "http://127.0.0.1:8305". token: None, or empty, for a service that has none.
     timeout: seconds for one attempt. attempts: of one request. context: for https.
     """
 
     def __init__(
         self,
         base_url: str,
-        token: str = "",
+        token: Optional[str] = None,
         *,
         timeout: float = 10.0,
         attempts: int = 5,
         context: Optional[ssl.SSLContext] = None,
     ) -> None:
-        self._transport = Transport(base_url, token, timeout, attempts, context)
+        self._transport = Transport(base_url, token or "", timeout, attempts, context)
         self.timeout = timeout
 
     def once(
