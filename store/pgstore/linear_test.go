@@ -33,7 +33,7 @@ func TestLinearWhileKilled(t *testing.T) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(time.Duration(1+rng.IntN(300)) * time.Millisecond):
+			case <-time.After(storetest.Pause(rng, 300*time.Millisecond)):
 			}
 			if rng.IntN(4) > 0 {
 				cut(ctx)

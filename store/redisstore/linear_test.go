@@ -23,7 +23,7 @@ func TestLinearWhileKilled(t *testing.T) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(time.Duration(1+rng.IntN(200)) * time.Millisecond):
+			case <-time.After(storetest.Pause(rng, 200*time.Millisecond)):
 			}
 			if rng.IntN(4) > 0 {
 				_ = stores[0].ears.Do(ctx, stores[0].ears.B().Arbitrary("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Build())

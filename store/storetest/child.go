@@ -253,7 +253,7 @@ func (m *mortal) disturb(ctx, processes context.Context, rng *rand.Rand) error {
 	for {
 		wait := time.Millisecond // the first kill comes at once: a short history may see no other
 		if m.kills > 0 {
-			wait = time.Duration(1+rng.IntN(120)) * time.Millisecond
+			wait = Pause(rng, 120*time.Millisecond)
 		}
 		select {
 		case <-ctx.Done():

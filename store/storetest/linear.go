@@ -92,6 +92,16 @@ func RunLinear(t *testing.T, l Linear, target func() Target) {
 	t.Logf("%d histories, %d operations, %d of them with an unknown outcome: linearizable", l.Histories, operations, doubts)
 }
 
+// Pause is how long to wait before something is disturbed again: chance decides,
+// up to most for histories of 500 operations, and longer for longer ones.
+func Pause(rng *rand.Rand, most time.Duration) time.Duration {
+	n, err := strconv.Atoi(os.Getenv("SEEOTHER_OPERATIONS"))
+	if err == nil && n > 500 {
+		most *= time.Duration(n / 500)
+	}
+	return 1 + time.Duration(rng.Int64N(int64(most)))
+}
+
 // make makes some histories at one time.
 func (l Linear) make(ctx context.Context, some []*history) {
 	disturbed, stop := context.WithCancel(ctx)

@@ -261,11 +261,11 @@ func TestAKillFindsAStoreThatAcknowledgesBeforeItWrites(t *testing.T) {
 			found := false
 			for n := 0; n < histories && !found; n++ {
 				h := &history{target: m.target, rng: rand.New(rand.NewPCG(uint64(n), 0)), name: fmt.Sprintf("%d-", n)}
-				h.run(t.Context(), Linear{Operations: 1500, Clients: 12, Disturb: func(ctx context.Context, rng *rand.Rand) {
+				Linear{Operations: 1500, Clients: 12, Disturb: func(ctx context.Context, rng *rand.Rand) {
 					if err := m.disturb(ctx, t.Context(), rng); err != nil {
 						t.Error(err)
 					}
-				}})
+				}}.make(t.Context(), []*history{h})
 				found = h.check(t) != nil
 			}
 			if lies := name == "hasty"; found != lies || m.kills == 0 {
@@ -280,9 +280,9 @@ func TestAStoreThatDoesNotOpenAfterAKillEndsTheHistory(t *testing.T) {
 	m := startMortal(t, "once")
 	h := &history{target: m.target, rng: rand.New(rand.NewPCG(0, 0))}
 	ended := make(chan error, 1)
-	h.run(t.Context(), Linear{Operations: 100_000, Clients: 2, Disturb: func(ctx context.Context, rng *rand.Rand) {
+	Linear{Operations: 100_000, Clients: 2, Disturb: func(ctx context.Context, rng *rand.Rand) {
 		ended <- m.disturb(ctx, t.Context(), rng)
-	}})
+	}}.make(t.Context(), []*history{h})
 	if err := <-ended; err == nil {
 		t.Error("the store opened twice")
 	}
