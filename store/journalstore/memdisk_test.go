@@ -53,7 +53,7 @@ type event struct {
 	name, to string
 	at       int64
 	data     []byte
-	ack      int
+	ack, who int
 }
 
 type memFile struct {
@@ -133,10 +133,13 @@ func (d *memDisk) sync() error {
 }
 
 // ack notes that something was acknowledged.
-func (d *memDisk) ack(n int) {
+func (d *memDisk) ack(n int) { d.ackOf(0, n) }
+
+// ackOf is ack for one of many.
+func (d *memDisk) ackOf(who, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.log = append(d.log, event{what: "ack", ack: n})
+	d.log = append(d.log, event{what: "ack", ack: n, who: who})
 }
 
 func (f *memFile) ReadAt(p []byte, at int64) (int, error) {

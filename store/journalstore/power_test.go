@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -180,6 +182,94 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 		all += tried
 	}
 	t.Logf("%d power cuts", all)
+}
+
+// loseOfMany is lose for writers that work at one time, so that commits hold what
+// several of them wrote.
+func loseOfMany(t *testing.T, seed uint64, steps, samples int, change func([]event) []event) (tried int, err error) {
+	d := newMemDisk()
+	s := mustOpenDisk(t, d, small)
+	workers := make([]*worker, 5)
+	var all sync.WaitGroup
+	for i := range workers {
+		w := newWorker(t, seed*100+uint64(i))
+		w.name = fmt.Sprintf("w%d-", i)
+		workers[i] = w
+		all.Go(func() {
+			for range steps {
+				if err := w.step(s); err != nil {
+					t.Error(err)
+					return
+				}
+				d.ackOf(i, len(w.states)-1)
+				if i == 0 {
+					w.care(s)
+				}
+			}
+		})
+	}
+	all.Wait()
+	_ = s.Close()
+	c, acked, rng := newCrash(), make([]int, len(workers)), rand.New(rand.NewPCG(seed, 2))
+	log := d.log
+	if change != nil {
+		log = change(log)
+	}
+	for _, e := range log {
+		if e.what == "ack" {
+			acked[e.who] = e.ack
+		}
+		c.add(e)
+		err := c.each(rng, samples, func(d *memDisk) error {
+			tried++
+			return recoveredAll(workers, d, acked)
+		})
+		if err != nil {
+			return tried, err
+		}
+	}
+	return tried, nil
+}
+
+// recoveredAll is recovered for each of many.
+func recoveredAll(workers []*worker, d *memDisk, acked []int) error {
+	s, err := openDisk(d, "memory", small)
+	if err != nil {
+		return fmt.Errorf("after steps %d: open: %w", acked, err)
+	}
+	defer s.Close()
+	all := stateOf(workers[0].t, s)
+	for i, w := range workers {
+		got := state{}
+		for key, entry := range all {
+			if strings.HasPrefix(key, w.name) {
+				got[key] = entry
+			}
+		}
+		if n := acked[i]; !same(got, w.states[n]) && (n+1 == len(w.states) || !same(got, w.states[n+1])) {
+			return fmt.Errorf("writer %d, after step %d: %d records that are neither of before nor of after the next step", i, n, len(got))
+		}
+	}
+	return nil
+}
+
+func TestPowerLossUnderManyWritersLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
+	seeds, steps, samples := lossSize()
+	all := 0
+	for seed := range seeds {
+		tried, err := loseOfMany(t, seed, steps/4, samples, nil)
+		if err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+		all += tried
+	}
+	t.Logf("%d power cuts", all)
+	for name, what := range map[string]string{"no sync of files": "sync", "no sync of names": "syncdir"} {
+		if _, err := loseOfMany(t, 1, 30, 12, func(log []event) []event { return without(log, what) }); err == nil {
+			t.Errorf("%s: nothing was found", name)
+		}
+	}
 }
 
 // TestPowerLossFindsDecoys spoils the discipline of the store in one way each.

@@ -60,6 +60,7 @@ func stateOf(t *testing.T, s *Store) state {
 type worker struct {
 	t      *testing.T
 	rng    *rand.Rand
+	name   string  // the beginning of its keys
 	states []state // after each acknowledged step; the first is empty
 
 	doubtful map[string]bool // keys of steps that failed since: they may have happened
@@ -99,7 +100,7 @@ func (w *worker) step(s *Store) error {
 }
 
 func (w *worker) op(now state, n int) store.Op {
-	key := "key-" + strconv.Itoa(n)
+	key := w.name + "key-" + strconv.Itoa(n)
 	value := make([]byte, w.rng.IntN(1500))
 	for i := range value {
 		value[i] = byte(w.rng.Uint32())
