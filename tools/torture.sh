@@ -11,6 +11,15 @@ cd "$(dirname "$0")/.."
 go=${GO:-go}
 fuzztime=${FUZZTIME:-2m}
 parts=${*:-fuzz tests proof}
+for part in $parts; do
+  case $part in
+  fuzz | tests | proof) ;;
+  *)
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    exit 2
+    ;;
+  esac
+done
 mkdir -p bin
 
 # How large "full size" is. Each can be set from outside.
@@ -21,6 +30,7 @@ export SEEOTHER_TOGETHER=${SEEOTHER_TOGETHER:-8}                          # so m
 export SEEOTHER_SEEDS=${SEEOTHER_SEEDS:-10000}                            # of the simulation
 export SEEOTHER_PROOF_KILLS=${SEEOTHER_PROOF_KILLS:-500}                  # of the gateway, while
 export SEEOTHER_PROOF_SUBMISSIONS=${SEEOTHER_PROOF_SUBMISSIONS:-1000000}  # are sent 3 to 10 times each
+export SEEOTHER_FAILOVERS=${SEEOTHER_FAILOVERS:-100}                      # of Redis, whose loss is counted
 
 part_fuzz() {
   git ls-files '*_test.go' | xargs grep -H -o '^func Fuzz[A-Za-z0-9_]*' | while IFS=: read -r file func; do
@@ -31,7 +41,7 @@ part_fuzz() {
 }
 
 # The proofs follow by themselves, one after the other.
-proofs='HoweverOftenTheGatewayIsKilled|InAnyWorld|Linear|PowerLoss'
+proofs='HoweverOftenTheGatewayIsKilled|InAnyWorld|Linear|PowerLoss|EachStepMayFail|OutlivesAPowerCut|TestAfterAFailover'
 
 part_tests() {
   echo "all tests: $SEEOTHER_KILLS kills, and 20 times as many cases of each property"
