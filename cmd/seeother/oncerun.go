@@ -280,8 +280,11 @@ func (o *onceCommand) notBegun(err error) error {
 		return &exitError{fmt.Errorf("nothing was run: %w", err), exitLater}
 	}
 	hint := "try again when the store answers"
-	if o.asked && !isAnswer(err) {
-		hint = "try again when the store answers; should the key be uncertain then, resolve it as released"
+	switch {
+	case errors.Is(err, once.ErrDoubtful):
+		hint = "end the doubt about those first: seeother once list --state uncertain" + o.records.place()
+	case o.asked:
+		hint += "; should the key be uncertain then, resolve it as released"
 	}
 	return &exitError{&hinted{fmt.Errorf("nothing was run: %w", err), hint}, exitLater}
 }

@@ -256,7 +256,7 @@ func TestAFileThatIsNotOursStays(t *testing.T) {
 	}
 }
 
-// TestAListingReadsNoMoreThanItGives counts what the disk is asked for.
+// TestAListingReadsNoMoreThanItGives counts the records that are to be read.
 func TestAListingReadsNoMoreThanItGives(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), Options{still: true})

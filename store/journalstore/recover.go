@@ -306,19 +306,14 @@ func (s *Store) take(seg *segment, o *op, sum uint64, at place, size int) error 
 	return nil
 }
 
-// settleIndex forgets what has expired, and puts the sets in order.
+// settleIndex forgets the sets of which nothing is left, and puts the others in
+// order.
 func (s *Store) settleIndex() {
 	x := s.index
-	now := s.second()
 	sizes := make([]int, len(x.sets))
 	for id := range uint32(x.entries.n) { //nolint:gosec // maxEntries bounds it
-		e := x.entries.at(id)
-		switch {
-		case e.set == 0:
-		case e.expires != 0 && e.expires <= now:
-			s.died(x.remove(id, false))
-		default:
-			sizes[e.set-1]++
+		if set := x.entries.at(id).set; set != 0 {
+			sizes[set-1]++
 		}
 	}
 	for i := range x.sets {

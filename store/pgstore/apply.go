@@ -16,7 +16,7 @@ import (
 
 	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/internal/contract"
-	"github.com/seeother/seeother/store/internal/wake"
+	"github.com/seeother/seeother/store/internal/queue"
 )
 
 // Apply implements store.Store. It returns nil when the server has committed.
@@ -29,22 +29,12 @@ func (s *Store) Apply(ctx context.Context, partition string, ops ...store.Op) (s
 		return store.Reply{Now: time.Now().UTC()}, err
 	}
 	defer done()
-	leave, err := s.queue.Enter(ctx, keysOf(partition, ops)) // before it takes a connection, which others need
+	leave, err := s.queue.Enter(ctx, queue.Keys(partition, ops)) // before it takes a connection, which others need
 	if err != nil {
 		return store.Reply{Now: time.Now().UTC()}, wrap(err)
 	}
 	defer leave()
 	return s.decide(ctx, partition, ops)
-}
-
-func keysOf(partition string, ops []store.Op) []wake.Key {
-	keys := make([]wake.Key, 0, len(ops))
-	for i := range ops {
-		if ops[i].Kind != store.OpAppend {
-			keys = append(keys, wake.Key{Partition: partition, Class: ops[i].Class, Key: ops[i].Key})
-		}
-	}
-	return keys
 }
 
 // decide tries until the server has no reason to refuse that passes.
@@ -166,9 +156,10 @@ func check(b *pgx.Batch) {
 	})
 }
 
-// waitForDisk has the commit of a transaction wait for the disk, and for the
-// standbys that the server has. A stronger setting stays.
-const waitForDisk = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)`
+// waitForDisk has the commits of a session wait for the disk, and for the standbys
+// that the server has, or where $1 is true that of one transaction: it may be an
+// application's, or a pooler's in between. A stronger setting stays.
+const waitForDisk = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, $1)`
 
 // step is what was decided for one operation, and of which row.
 type step struct {
@@ -218,7 +209,7 @@ func (s *Store) lockAndRead(ctx context.Context, to sender, partition string, op
 	b := &pgx.Batch{}
 	begin(b)
 	if !s.relaxed {
-		b.Queue(waitForDisk)
+		b.Queue(waitForDisk, true)
 	}
 	var locks []int64
 	for i := range ops {

@@ -128,6 +128,9 @@ func TestCommitsWaitForTheDiskWhateverTheRoleSays(t *testing.T) {
 	if err := open(t, fresh(p)+"&durability=relaxed").pool.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&got); err != nil || got != "off" {
 		t.Errorf("relaxed: synchronous_commit is %q, %v", got, err)
 	}
+	if err := open(t, fresh(p)+"&synchronous_commit=remote_apply").pool.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&got); err != nil || got != "remote_apply" {
+		t.Errorf("a stronger one became %q, %v", got, err)
+	}
 }
 
 func TestErrorsHoldNoPassword(t *testing.T) {

@@ -60,7 +60,13 @@ func (s *Store) connects(config *pgxpool.Config) {
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}).DialContext
 	set := s.settings(c.RuntimeParams)
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return set.on(ctx, conn) }
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if err := set.on(ctx, conn); err != nil || s.relaxed {
+			return err
+		}
+		_, err := conn.Exec(ctx, waitForDisk, false)
+		return err
+	}
 }
 
 // settings are those of a session of ours, by name. Those that the URL has are
@@ -82,9 +88,6 @@ func (s *Store) settings(url map[string]string) settings {
 	}
 	all["default_transaction_isolation"] = "read committed" // what a role may have otherwise
 	all["default_transaction_read_only"] = "off"
-	if !s.relaxed {
-		all["synchronous_commit"] = "on"
-	}
 	return all
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/internal/contract"
-	"github.com/seeother/seeother/store/internal/wake"
+	"github.com/seeother/seeother/store/internal/queue"
 )
 
 // writeWithin is how soon a write follows the moment by which it was decided;
@@ -76,22 +76,12 @@ func (s *Store) Apply(ctx context.Context, partition string, ops ...store.Op) (s
 	if err := s.announce(ctx, partition); err != nil {
 		return none, err
 	}
-	leave, err := s.queue.Enter(ctx, keysOf(partition, ops))
+	leave, err := s.queue.Enter(ctx, queue.Keys(partition, ops))
 	if err != nil {
 		return none, wrap(err)
 	}
 	defer leave()
 	return s.decide(ctx, partition, ops)
-}
-
-func keysOf(partition string, ops []store.Op) []wake.Key {
-	keys := make([]wake.Key, 0, len(ops))
-	for i := range ops {
-		if ops[i].Kind != store.OpAppend {
-			keys = append(keys, wake.Key{Partition: partition, Class: ops[i].Class, Key: ops[i].Key})
-		}
-	}
-	return keys
 }
 
 // decide tries until no other gateway was faster.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/internal/wake"
 )
 
@@ -46,6 +47,18 @@ func (q *Queue) Enter(ctx context.Context, keys []wake.Key) (leave func(), err e
 		}
 	}
 	return func() { q.leave(keys) }, nil
+}
+
+// Keys are those that the operations of a call want: what is appended has a key of
+// its own.
+func Keys(partition string, ops []store.Op) []wake.Key {
+	keys := make([]wake.Key, 0, len(ops))
+	for i := range ops {
+		if ops[i].Kind != store.OpAppend {
+			keys = append(keys, wake.Key{Partition: partition, Class: ops[i].Class, Key: ops[i].Key})
+		}
+	}
+	return keys
 }
 
 func (q *Queue) join(k wake.Key) *turn {
