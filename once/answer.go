@@ -43,12 +43,25 @@ func (x *exchange) refuse(action string, p problem.Details, why ...string) {
 	if x.id != "" {
 		p.Extra = map[string]any{"record": x.id}
 	}
+	if x.form != nil {
+		p.Detail = inFormsWords.Replace(strings.ReplaceAll(p.Detail, "with this "+x.policy.Key.name(), "of this form"))
+	}
 	x.decide(action, 0, p.Status, strings.Join(append([]string{p.Title}, why...), ": "))
 	problem.Write(x.w, x.r, p)
 }
 
+// inFormsWords says to people what the details say to programs.
+var inFormsWords = strings.NewReplacer(
+	"with the same key", "from the same page", "under a new key", "from a page that you open anew",
+	"Use a new key for a new submission", "Open the form anew for a new submission",
+)
+
 // answer gives a duplicate what its record says.
 func (x *exchange) answer(f finding) {
+	if x.answeredAgo(f) {
+		x.ask(f)
+		return
+	}
 	switch f.verdict {
 	case completed:
 		x.replay(f)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 )
@@ -20,6 +21,7 @@ type body struct {
 	held  int64
 	print *fingerprint // of a body that streams; sum is not taken yet
 	sum   []byte       // of a body that was read whole
+	file  *os.File     // where the rest was spooled; nil: nowhere
 }
 
 // readBody reads up to the buffer. An error means that the client went away or
@@ -99,6 +101,9 @@ func (b *body) close(g *Guard) {
 	g.letGo(b.held)
 	b.held, b.head = 0, nil
 	b.print.Close()
+	if b.file != nil {
+		_ = b.file.Close() // it was only read, and has no name
+	}
 }
 
 // drain hashes what has not come yet, without keeping it.
@@ -143,8 +148,11 @@ func (s *streamed) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := s.body.rest.Read(p)
-	_, _ = s.body.print.Write(p[:n])
-	if err == io.EOF {
+	spooled := s.body.sum != nil
+	if !spooled {
+		_, _ = s.body.print.Write(p[:n])
+	}
+	if err == io.EOF && !spooled {
 		if failed := s.ended(s.body.print.sum()); failed != nil {
 			err = failed
 		}

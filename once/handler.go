@@ -38,6 +38,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = withoutOurs(r)
+	if token, who := h.policy.formOf(r); token != "" {
+		h.serveForm(w, r, token, who)
+		return
+	}
+	if !h.policy.keyed(r.Method) {
+		h.next.ServeHTTP(w, r)
+		return
+	}
 	key, err := "", error(nil)
 	if h.policy.Key.Pointer == "" {
 		key, err = clientKey(r.Header, h.policy.Key.Header)
@@ -62,6 +70,17 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.serve(key)
 }
 
+// serveForm guards the submission of a form.
+func (h *handler) serveForm(w http.ResponseWriter, r *http.Request, token string, who Principal) {
+	client := h.policy.Client(r)
+	if !h.policy.Stage.Acts(client) {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	x := &exchange{handler: h, w: w, r: r, client: client, principal: who, form: &rendered{token: token}}
+	x.serve(formKey(token, r))
+}
+
 // withoutOurs drops the headers that are the Guard's to say: a client could
 // make the app believe them. The client's own request is left as it is.
 func withoutOurs(r *http.Request) *http.Request {
@@ -82,6 +101,7 @@ type exchange struct {
 	r      *http.Request
 	client string
 
+	form      *rendered // nil: it has a key of its own
 	principal Principal
 	mayReplay bool   // what r said before the app had it in its hands
 	id        string // of the record
@@ -97,7 +117,9 @@ type exchange struct {
 }
 
 func (x *exchange) serve(key string) {
-	x.principal = x.policy.principal(x.r)
+	if x.form == nil {
+		x.principal = x.policy.principal(x.r)
+	}
 	x.mayReplay = replayable(x.principal, x.r)
 	if key != "" {
 		x.name(key)
@@ -187,7 +209,15 @@ func (x *exchange) resolve() {
 		if found.verdict == 0 {
 			return // look has answered
 		}
-		if !x.same(found) {
+		if x.form != nil {
+			ok, again := x.sameForm(found)
+			if again {
+				continue
+			}
+			if !ok {
+				return
+			}
+		} else if !x.same(found) {
 			return
 		}
 		if found.verdict == uncertain && x.policy.Probe != nil && !x.probed && found.record.State == StateUncertain {

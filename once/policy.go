@@ -40,6 +40,7 @@ type Policy struct {
 	Probe        Probe    // of AskProbe
 	Replay       []string // headers of the first answer to repeat, beside the usual ones
 	ServerTiming bool     // tell the browser's tools
+	Forms        *Forms   // guards what browsers submit; nil: only keys count
 	// StatusPath is where Guard.Status is served, such as /.well-known/seeother/once/.
 	// With it a duplicate of what still runs may say Prefer: respond-async.
 	StatusPath string
@@ -81,11 +82,15 @@ func (p Policy) Validate() error {
 }
 
 // Guards reports whether a Handler of p takes r as a submission: the method is
-// one of the policy's, there is a key, malformed or not, and the stage acts for
-// the client.
+// one of the policy's, there is a form or a key, malformed or not, and the stage
+// acts for the client.
 func (p Policy) Guards(r *http.Request) bool {
 	p = p.withDefaults()
 	has := p.Key.Pointer != "" || len(r.Header.Values(p.Key.Header)) > 0
+	if p.Forms != nil {
+		token, _ := p.formOf(r)
+		has = token != "" || has && !p.Forms.Only
+	}
 	return slices.Contains(p.Methods, r.Method) && has && p.Stage.Acts(p.Client(r))
 }
 
@@ -105,7 +110,21 @@ func (p Policy) withDefaults() Policy {
 		p.Client = peer
 	}
 	p.Replay = canonical(p.Replay)
+	if p.Forms != nil {
+		forms := *p.Forms
+		setDefault(&forms.SameFor, DefaultSameFor)
+		p.Forms = &forms
+		if !slices.Contains(p.Methods, http.MethodPost) {
+			p.Methods, forms.addedPost = append(slices.Clone(p.Methods), http.MethodPost), true
+		}
+	}
 	return p
+}
+
+// keyed says whether a request with this method may have a key that counts.
+// Forms alone may have made POST one of the methods.
+func (p Policy) keyed(method string) bool {
+	return p.Forms == nil || !p.Forms.Only && (!p.Forms.addedPost || method != http.MethodPost)
 }
 
 // principal is on whose behalf r comes, by the policy's rule.

@@ -10,7 +10,7 @@ import (
 // Principal is on whose behalf a request comes. The answer to one principal is
 // never shown to another. Hash hides the credential that it was made from.
 type Principal struct {
-	Kind string // "header", "cookie", "authorization", "api-key"; "none"
+	Kind string // "header", "cookie", "authorization", "api-key", "browser"; "none"
 	Hash string // hex of SHA-256; empty for none
 }
 
@@ -31,7 +31,7 @@ type PrincipalRule struct {
 func (p PrincipalRule) Of(r *http.Request) Principal {
 	if p.Header != "" && p.Trusted != nil && p.Trusted(r) {
 		if values := r.Header.Values(p.Header); len(values) == 1 && values[0] != "" {
-			return newPrincipal("header", values[0])
+			return newPrincipal(kindHeader, values[0])
 		}
 	}
 	if p.Cookie != "" {
@@ -49,6 +49,9 @@ func (p PrincipalRule) Of(r *http.Request) Principal {
 	}
 	return nobody
 }
+
+// kindHeader is the Kind of a principal that a trusted proxy names.
+const kindHeader = "header"
 
 // nobody is who comes without anything that names them.
 var nobody = Principal{Kind: "none"}
