@@ -59,6 +59,8 @@ var rules = map[string]rule{
 
 	"once": {ours: with(leaves, ".", "store"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/sync"}},
 
+	"form": {ours: with(leaves, ".", "once", "store", "form/internal/rewrite"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/net"}},
+
 	"internal/gateway": {
 		ours:   with(leaves, ".", "once", "rule"),
 		others: []string{"golang.org/x/net", "golang.org/x/sync"},

@@ -126,6 +126,9 @@ func (r *Ring) find(id []byte) *key {
 	return nil
 }
 
+// Has reports whether the key that sealed or summed text is in the ring.
+func (r *Ring) Has(text []byte) bool { return len(text) >= idBytes && r.find(text[:idBytes]) != nil }
+
 // Seal encrypts plain, and binds it to place: it opens with the same place only.
 // AES-256-GCM, with a random nonce: one key may seal some billions of times.
 func (r *Ring) Seal(plain, place []byte) []byte {
