@@ -6,32 +6,34 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seeother/seeother/test/internal/harness"
+
 	"github.com/chromedp/chromedp"
 )
 
 func TestAdminPage(t *testing.T) {
 	t.Parallel()
 	a := newWire(t)
-	g := runGateway(t, a.url)
-	b := browse(t, g.admin+"/")
-	b.await(t, `document.getElementById('live').textContent === 'live'`)
+	g := harness.RunGateway(t, a.url)
+	b := harness.Browse(t, g.Admin+"/")
+	b.Await(t, `document.getElementById('live').textContent === 'live'`)
 
 	// What is decided while the page is open comes to it by itself.
-	r := request{method: "POST", url: g.url + "/drop", key: "page", body: "{}"}
+	r := request{method: "POST", url: g.URL + "/drop", key: "page", body: "{}"}
 	wantUncertain(t, g, send(t, r), r)
-	b.await(t, `document.querySelectorAll('#log tr').length === 2 && document.getElementById('log').textContent.includes('POST /drop')`)
-	b.await(t, `document.querySelector('#uncertain article').textContent.includes('POST /drop')`)
-	if title := evaluate[string](t, b, `document.title`); !strings.Contains(title, "1 uncertain") {
+	b.Await(t, `document.querySelectorAll('#log tr').length === 2 && document.getElementById('log').textContent.includes('POST /drop')`)
+	b.Await(t, `document.querySelector('#uncertain article').textContent.includes('POST /drop')`)
+	if title := harness.Evaluate[string](t, b, `document.title`); !strings.Contains(title, "1 uncertain") {
 		t.Errorf("the page's title is %q, want the number of uncertain ones in it", title)
 	}
 
 	// The form asks before it allows another run (the tab says yes).
-	b.do(t,
+	b.Do(t,
 		chromedp.SendKeys(chromedp.CSS("#uncertain input[name=note]"), "Ada, from the shop's books"),
 		chromedp.Click(chromedp.CSS("#uncertain button[value=released]")))
-	b.await(t, `document.querySelector('.notice')?.textContent.includes('resolved as released')`)
-	b.await(t, `document.querySelector('#uncertain .empty') !== null`)
-	if out := g.once(t, "list"); !strings.Contains(out, "released") || strings.Contains(out, "uncertain") {
+	b.Await(t, `document.querySelector('.notice')?.textContent.includes('resolved as released')`)
+	b.Await(t, `document.querySelector('#uncertain .empty') !== null`)
+	if out := g.Once(t, "list"); !strings.Contains(out, "released") || strings.Contains(out, "uncertain") {
 		t.Errorf("the record is not released:\n%s", out)
 	}
 	send(t, r)
@@ -40,39 +42,37 @@ func TestAdminPage(t *testing.T) {
 	}
 
 	// The other button ends it for good.
-	b.await(t, `document.querySelector('#uncertain article') !== null`)
-	b.do(t, chromedp.Click(chromedp.CSS("#uncertain button[value=completed]")))
-	b.await(t, `document.querySelector('.notice')?.textContent.includes('resolved as completed')`)
+	b.Await(t, `document.querySelector('#uncertain article') !== null`)
+	b.Do(t, chromedp.Click(chromedp.CSS("#uncertain button[value=completed]")))
+	b.Await(t, `document.querySelector('.notice')?.textContent.includes('resolved as completed')`)
 	wantProblem(t, send(t, r), http.StatusConflict, "answer-not-kept")
 	if n := len(a.got("/drop")); n != 2 {
 		t.Errorf("the app ran %d times, want no run after completed", n)
 	}
-	b.wantQuiet(t)
+	b.WantQuiet(t)
 }
 
 // TestAdminPolicyForbidsOtherScripts also proves that the tests of pages see a
 // breach: a page that works against its own policy is not quiet.
 func TestAdminPolicyForbidsOtherScripts(t *testing.T) {
 	t.Parallel()
-	g := runGateway(t, newLedger(t).url)
-	b := browse(t, g.admin+"/")
-	evaluate[bool](t, b, `(() => {
+	g := harness.RunGateway(t, newLedger(t).url)
+	b := harness.Browse(t, g.Admin+"/")
+	harness.Evaluate[bool](t, b, `(() => {
 		const script = document.createElement('script');
 		script.textContent = 'window.ran = true';
 		document.body.append(script);
 		return true;
 	})()`)
-	eventually(t, "the console to name the policy", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for _, m := range b.messages {
+	harness.Eventually(t, "the console to name the policy", func() bool {
+		for _, m := range b.Messages() {
 			if m.Type == chromedp.ConsoleError && strings.Contains(m.Text, "Content Security Policy") {
 				return true
 			}
 		}
 		return false
 	})
-	if evaluate[bool](t, b, `window.ran === true`) {
+	if harness.Evaluate[bool](t, b, `window.ran === true`) {
 		t.Error("a script in the page ran")
 	}
 }
@@ -80,18 +80,18 @@ func TestAdminPolicyForbidsOtherScripts(t *testing.T) {
 func TestAdminAPI(t *testing.T) {
 	t.Parallel()
 	app := newLedger(t)
-	g := runGateway(t, app.url)
+	g := harness.RunGateway(t, app.url)
 	wantReady(t, g, true, "")
-	if a := send(t, order(g.url, "api", 0)); a.status != http.StatusCreated {
+	if a := send(t, order(g.URL, "api", 0)); a.status != http.StatusCreated {
 		t.Fatalf("an order = %d %s, want 201", a.status, a.body)
 	}
-	send(t, order(g.url, "api", 0))
-	send(t, request{method: "DELETE", url: g.url + "/users/123"})
+	send(t, order(g.URL, "api", 0))
+	send(t, request{method: "DELETE", url: g.URL + "/users/123"})
 
-	if a := send(t, request{method: "GET", url: g.admin + "/healthz"}); a.status != http.StatusOK || !strings.Contains(a.body, `"alive":true`) {
+	if a := send(t, request{method: "GET", url: g.Admin + "/healthz"}); a.status != http.StatusOK || !strings.Contains(a.body, `"alive":true`) {
 		t.Errorf("/healthz = %d %s", a.status, a.body)
 	}
-	metrics := send(t, request{method: "GET", url: g.admin + "/metrics"})
+	metrics := send(t, request{method: "GET", url: g.Admin + "/metrics"})
 	for _, line := range []string{
 		`seeother_http_requests_total{code="303",method="DELETE"} 1`,
 		`seeother_http_requests_total{code="201",method="POST"} 2`,
@@ -107,7 +107,7 @@ func TestAdminAPI(t *testing.T) {
 		Records []struct{ ID, State, Method, Path string }
 		More    *bool
 	}
-	out := g.once(t, "list", "--json")
+	out := g.Once(t, "list", "--json")
 	if err := json.Unmarshal([]byte(out), &list); err != nil || list.More == nil || len(list.Records) != 1 || list.Records[0].State != "completed" {
 		t.Errorf("once list --json (%v):\n%s", err, out)
 	}
@@ -120,7 +120,7 @@ func TestAdminAPI(t *testing.T) {
 // answer without more to say.
 func TestAdminDescription(t *testing.T) {
 	t.Parallel()
-	g := runGateway(t, newLedger(t).url)
+	g := harness.RunGateway(t, newLedger(t).url)
 	wantReady(t, g, true, "")
 	var description struct {
 		OpenAPI string
@@ -128,7 +128,7 @@ func TestAdminDescription(t *testing.T) {
 			Responses map[string]struct{ Content map[string]any }
 		}
 	}
-	a := send(t, request{method: "GET", url: g.admin + "/openapi.json"})
+	a := send(t, request{method: "GET", url: g.Admin + "/openapi.json"})
 	if err := json.Unmarshal([]byte(a.body), &description); err != nil || !strings.HasPrefix(description.OpenAPI, "3.1") {
 		t.Fatalf("/openapi.json (%v): %.200s", err, a.body)
 	}
@@ -139,7 +139,7 @@ func TestAdminDescription(t *testing.T) {
 			continue
 		}
 		asked++
-		got := send(t, request{method: "GET", url: g.admin + path})
+		got := send(t, request{method: "GET", url: g.Admin + path})
 		media, _, _ := strings.Cut(got.header.Get("Content-Type"), ";")
 		if _, ok := get.Responses["200"].Content[media]; got.status != http.StatusOK || !ok {
 			t.Errorf("GET %s = %d %s, which is not described", path, got.status, media)

@@ -2,17 +2,18 @@ package e2e
 
 import (
 	"encoding/json"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // app is one of the three real apps, running.
 type app struct {
-	*process
+	*harness.Process
 	url string
 }
 
@@ -21,21 +22,21 @@ type app struct {
 var kinds = []struct {
 	name      string
 	websocket bool
-	start     func(t *testing.T, port string) command
+	start     func(t *testing.T, port string) harness.Command
 }{
 	{"Flask behind gunicorn", false, flask},
 	{"Express", true, express},
 	{"net-http", true, gohttp},
 }
 
-func startApp(t *testing.T, serve func(*testing.T, string) command) *app {
+func startApp(t *testing.T, serve func(*testing.T, string) harness.Command) *app {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := harness.FreeAddr(t)
 	_, port, _ := strings.Cut(addr, ":")
 	c := serve(t, port)
-	c.env = append(c.env, "PORT="+port, "APP_DB="+filepath.Join(t.TempDir(), "app.db"))
-	a := &app{url: "http://" + addr, process: start(t, c)}
-	a.awaitURL(t, a.url+"/users/121")
+	c.Env = append(c.Env, "PORT="+port, "APP_DB="+filepath.Join(t.TempDir(), "app.db"))
+	a := &app{url: "http://" + addr, Process: harness.Start(t, c)}
+	a.AwaitURL(t, a.url+"/users/121")
 	return a
 }
 
@@ -47,80 +48,46 @@ func needFlask(t *testing.T) {
 	t.Helper()
 	out, err := exec.Command(python, "-c", "import flask").CombinedOutput()
 	if err != nil {
-		need(t, "python3-flask", &exec.Error{Name: python, Err: wrapped{err, string(out)}})
+		harness.Need(t, "python3-flask", &exec.Error{Name: python, Err: harness.Said(err, out)})
 	}
-}
-
-type wrapped struct {
-	error
-	output string
-}
-
-func (w wrapped) Error() string {
-	lines := strings.Split(strings.TrimSpace(w.output), "\n")
-	return w.error.Error() + ": " + lines[len(lines)-1]
 }
 
 // flask runs with several processes and threads, so that two requests really
 // run at the same time.
-func flask(t *testing.T, port string) command {
+func flask(t *testing.T, port string) harness.Command {
 	t.Helper()
 	needFlask(t)
 	gunicorn := "/usr/bin/gunicorn"
-	_, err := os.Stat(gunicorn)
-	need(t, "gunicorn", err)
-	return command{
-		path: gunicorn, dir: absolute(t, "apps/flask"),
-		args: []string{"--workers", "2", "--threads", "16", "--bind", "127.0.0.1:" + port, "--timeout", "120", "--preload", "app:app"},
-		env:  []string{"PYTHONDONTWRITEBYTECODE=1"},
+	harness.NeedFile(t, "gunicorn", gunicorn)
+	return harness.Command{
+		Path: gunicorn, Dir: harness.Absolute(t, "apps/flask"),
+		Args: []string{"--workers", "2", "--threads", "16", "--bind", "127.0.0.1:" + port, "--timeout", "120", "--preload", "app:app"},
+		Env:  []string{"PYTHONDONTWRITEBYTECODE=1"},
 	}
 }
 
-func express(t *testing.T, _ string) command {
+func express(t *testing.T, _ string) harness.Command {
 	t.Helper()
-	node, npm := needCommand(t, "node"), needCommand(t, "npm")
-	dir := absolute(t, "apps/express")
-	if stale(filepath.Join(dir, "node_modules/.package-lock.json"), filepath.Join(dir, "package-lock.json")) {
-		out, err := exec.Command(npm, "ci", "--prefix", dir, "--no-audit", "--no-fund").CombinedOutput()
-		if err != nil {
-			need(t, "Express from npm", wrapped{err, string(out)})
-		}
-	}
-	return command{path: node, args: []string{"app.js"}, dir: dir}
+	node := harness.NeedCommand(t, "node")
+	dir := harness.Absolute(t, "apps/express")
+	harness.NeedNPM(t, "Express from npm", dir)
+	return harness.Command{Path: node, Args: []string{"app.js"}, Dir: dir}
 }
 
-func gohttp(t *testing.T, _ string) command {
+func gohttp(t *testing.T, _ string) harness.Command {
 	t.Helper()
-	dir := absolute(t, "apps/gohttp")
+	dir := harness.Absolute(t, "apps/gohttp")
 	download := exec.Command("go", "mod", "download")
 	download.Dir = dir
 	if out, err := download.CombinedOutput(); err != nil {
-		need(t, "the Go modules of apps/gohttp", wrapped{err, string(out)})
+		harness.Need(t, "the Go modules of apps/gohttp", harness.Said(err, out))
 	}
-	build := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(binary), "gohttp"), ".")
+	build := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(harness.Binary), "gohttp"), ".")
 	build.Dir = dir
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	return command{path: filepath.Join(filepath.Dir(binary), "gohttp")}
-}
-
-func stale(made, source string) bool {
-	m, err := os.Stat(made)
-	if err != nil {
-		return true
-	}
-	s, err := os.Stat(source)
-	return err != nil || m.ModTime().Before(s.ModTime())
-}
-
-func absolute(t *testing.T, path string) string {
-	t.Helper()
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return abs
+	return harness.Command{Path: filepath.Join(filepath.Dir(harness.Binary), "gohttp")}
 }
 
 // seen returns what the app saw since the last call. Call it when nothing

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 const (
@@ -36,7 +38,7 @@ func killRounds(t *testing.T) int {
 func TestKillWhileManyRun(t *testing.T) {
 	t.Parallel()
 	app := newLedger(t)
-	g := runGateway(t, app.url)
+	g := harness.RunGateway(t, app.url)
 	answered := map[string]answer{} // by item, over all rounds
 	uncertain := 0
 	for round := range killRounds(t) {
@@ -44,7 +46,7 @@ func TestKillWhileManyRun(t *testing.T) {
 		if len(got) < crashAnswers || len(sent) == len(got) {
 			t.Fatalf("round %d: %d of %d got an answer: the kill hit nothing", round, len(got), len(sent))
 		}
-		g.again(t)
+		g.Again(t)
 		for _, item := range sent {
 			if first, ok := got[item]; ok {
 				answered[item] = first
@@ -72,7 +74,7 @@ func TestKillWhileManyRun(t *testing.T) {
 
 // killRound sends submissions until enough are answered, and kills the gateway
 // while others run. It returns the items that were sent, and the answers.
-func killRound(t *testing.T, g *gateway, round int) (sent []string, got map[string]answer) {
+func killRound(t *testing.T, g *harness.Gateway, round int) (sent []string, got map[string]answer) {
 	t.Helper()
 	got = make(map[string]answer)
 	var mu sync.Mutex // guards sent and got
@@ -86,7 +88,7 @@ func killRound(t *testing.T, g *gateway, round int) (sent []string, got map[stri
 				mu.Lock()
 				sent = append(sent, item)
 				mu.Unlock()
-				a, err := try(t.Context(), order(g.url, item, crashDelay))
+				a, err := try(t.Context(), order(g.URL, item, crashDelay))
 				if err != nil {
 					return // the gateway is gone
 				}
@@ -101,19 +103,19 @@ func killRound(t *testing.T, g *gateway, round int) (sent []string, got map[stri
 	}
 	select {
 	case <-enough:
-	case <-g.done:
-		t.Errorf("the gateway ended by itself: %v", g.err)
+	case <-g.Done:
+		t.Errorf("the gateway ended by itself: %v", g.Err)
 	}
-	g.kill()
+	g.Kill()
 	over.Store(true)
 	clients.Wait()
 	return sent, got
 }
 
 // wantReplay fails unless the key of item gets the first answer again.
-func wantReplay(t *testing.T, app *ledger, g *gateway, item string, first answer) {
+func wantReplay(t *testing.T, app *ledger, g *harness.Gateway, item string, first answer) {
 	t.Helper()
-	again := send(t, order(g.url, item, crashDelay))
+	again := send(t, order(g.URL, item, crashDelay))
 	if first.status != http.StatusCreated || again.status != first.status || again.body != first.body || !again.replayed() {
 		t.Errorf("%s was answered %d %s, and after the kill %d %s (replayed %v)", item, first.status, first.body, again.status, again.body, again.replayed())
 	}
@@ -123,11 +125,11 @@ func wantReplay(t *testing.T, app *ledger, g *gateway, item string, first answer
 // wantNoSecondRun repeats a submission whose first client got no answer: it
 // is uncertain (1 is returned); or it was recorded and only the answer was
 // lost; or it never came so far, and runs now.
-func wantNoSecondRun(t *testing.T, app *ledger, g *gateway, item string) int {
+func wantNoSecondRun(t *testing.T, app *ledger, g *harness.Gateway, item string) int {
 	t.Helper()
-	eventually(t, "the app to finish what it began", func() bool { return app.running.Load() == 0 })
+	harness.Eventually(t, "the app to finish what it began", func() bool { return app.running.Load() == 0 })
 	before := app.orders(item)
-	again := send(t, order(g.url, item, crashDelay))
+	again := send(t, order(g.URL, item, crashDelay))
 	after := app.orders(item)
 	switch {
 	case again.status == http.StatusConflict:

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seeother/seeother/test/internal/harness"
+
 	"github.com/chromedp/chromedp"
 )
 
@@ -18,12 +20,12 @@ type column struct {
 
 // press presses a button of the demo, waits until it is done, and reads both
 // columns.
-func press(t *testing.T, b *tab, id string) (without, with column) {
+func press(t *testing.T, b *harness.Tab, id string) (without, with column) {
 	t.Helper()
-	b.do(t, chromedp.Click(chromedp.ID(id)))
-	b.await(t, fmt.Sprintf(`!document.getElementById(%q).disabled && document.getElementById('connection').textContent === ''`, id))
+	b.Do(t, chromedp.Click(chromedp.ID(id)))
+	b.Await(t, fmt.Sprintf(`!document.getElementById(%q).disabled && document.getElementById('connection').textContent === ''`, id))
 	read := func(side string) column {
-		return evaluate[column](t, b, fmt.Sprintf(`(() => {
+		return harness.Evaluate[column](t, b, fmt.Sprintf(`(() => {
 			const field = (name) => document.querySelector('#%s [data-field="' + name + '"]');
 			return {
 				Submissions: Number(field('submissions').textContent), Orders: Number(field('orders').textContent),
@@ -36,14 +38,14 @@ func press(t *testing.T, b *tab, id string) (without, with column) {
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	listen, shop := freeAddr(t), freeAddr(t)
-	demo := start(t, command{path: binary, args: []string{"demo", "--listen", listen, "--shop", shop}})
-	demo.awaitURL(t, "http://"+listen+"/")
+	listen, shop := harness.FreeAddr(t), harness.FreeAddr(t)
+	demo := harness.Start(t, harness.Command{Path: harness.Binary, Args: []string{"demo", "--listen", listen, "--shop", shop}})
+	demo.AwaitURL(t, "http://"+listen+"/")
 	for _, text := range []string{"Open this page     http://" + listen + "/", "The shop itself    http://" + shop, "See what is in doubt, for operators:"} {
-		demo.awaitLog(t, text)
+		demo.AwaitLog(t, text)
 	}
-	b := browse(t, "http://"+listen+"/")
-	b.await(t, `document.getElementById('connection').textContent === ''`)
+	b := harness.Browse(t, "http://"+listen+"/")
+	b.Await(t, `document.getElementById('connection').textContent === ''`)
 
 	without, with := press(t, b, "double")
 	wantColumn(t, "double, without", without, column{2, 2, 5, "2 sent, 2 made."})
@@ -56,16 +58,16 @@ func TestDemo(t *testing.T) {
 	without, with = press(t, b, "delete")
 	wantColumn(t, "delete, without", without, column{7, 7, 0, "The browser went on with DELETE /users: 4 more users were deleted."})
 	wantColumn(t, "delete, with", with, column{7, 2, 4, "The browser went on with GET /users: 4 users are left."})
-	b.await(t, `document.getElementById('decisions').textContent.includes('DELETE /users/123  302 -> 303')`)
-	b.wantQuiet(t)
+	b.Await(t, `document.getElementById('decisions').textContent.includes('DELETE /users/123  302 -> 303')`)
+	b.WantQuiet(t)
 
 	// From here on the browser itself complains of connections that break.
 	without, with = press(t, b, "crash")
 	wantColumn(t, "crash, without", without, column{9, 9, 0, "That is 2 orders for one checkout."})
 	wantColumn(t, "crash, with", with, column{9, 3, 4, "It was not run again"})
-	b.wantQuiet(t, "net::ERR", "Failed to load resource")
-	admin := regexp.MustCompile(`for operators:\s+(\S+)`).FindStringSubmatch(demo.out.String())[1]
-	if out := run(t, binary, "once", "list", "--state", "uncertain", "--admin", admin); !strings.Contains(out, "POST /checkout") {
+	b.WantQuiet(t, "net::ERR", "Failed to load resource")
+	admin := regexp.MustCompile(`for operators:\s+(\S+)`).FindStringSubmatch(demo.Out.String())[1]
+	if out := harness.Run(t, harness.Binary, "once", "list", "--state", "uncertain", "--admin", admin); !strings.Contains(out, "POST /checkout") {
 		t.Errorf("the crash left nothing uncertain:\n%s", out)
 	}
 
@@ -73,8 +75,8 @@ func TestDemo(t *testing.T) {
 	wantColumn(t, "reset, without", without, column{0, 0, 5, ""})
 	wantColumn(t, "reset, with", with, column{0, 0, 5, ""})
 
-	demo.signal(t, syscall.SIGINT)
-	if code := demo.exit(t); code != 0 || !gone(listen) || !gone(shop) {
+	demo.Signal(t, syscall.SIGINT)
+	if code := demo.Exit(t); code != 0 || !gone(listen) || !gone(shop) {
 		t.Errorf("after Ctrl-C: exit code %d, gone %v and %v; want 0 and both gone", code, gone(listen), gone(shop))
 	}
 }

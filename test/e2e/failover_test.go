@@ -9,21 +9,23 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // restartable is Flask behind gunicorn, which goes down and comes back at one
 // address and with its rows.
 type restartable struct {
 	*app
-	c command
+	c harness.Command
 }
 
 func newRestartable(t *testing.T) *restartable {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := harness.FreeAddr(t)
 	_, port, _ := strings.Cut(addr, ":")
 	r := &restartable{c: flask(t, port)}
-	r.c.env = append(r.c.env, "PORT="+port, "APP_DB="+filepath.Join(t.TempDir(), "app.db"))
+	r.c.Env = append(r.c.Env, "PORT="+port, "APP_DB="+filepath.Join(t.TempDir(), "app.db"))
 	r.app = &app{url: "http://" + addr}
 	r.up(t)
 	return r
@@ -31,16 +33,16 @@ func newRestartable(t *testing.T) *restartable {
 
 func (r *restartable) up(t *testing.T) {
 	t.Helper()
-	r.process = start(t, r.c)
-	r.awaitURL(t, r.url+"/users/121")
+	r.Process = harness.Start(t, r.c)
+	r.AwaitURL(t, r.url+"/users/121")
 }
 
 // startNginx is a standby site: it says what it was asked.
 func startNginx(t *testing.T) string {
 	t.Helper()
 	nginx, err := exec.LookPath("/usr/sbin/nginx")
-	need(t, "nginx", err)
-	dir, addr := t.TempDir(), freeAddr(t)
+	harness.Need(t, "nginx", err)
+	dir, addr := t.TempDir(), harness.FreeAddr(t)
 	conf := filepath.Join(dir, "nginx.conf")
 	text := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log %[1]s/error.log; worker_processes 1;
 events { worker_connections 64; }
@@ -52,8 +54,8 @@ http {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, command{path: nginx, args: []string{"-p", dir, "-c", conf, "-e", filepath.Join(dir, "error.log")}})
-	p.awaitURL(t, "http://"+addr+"/")
+	p := harness.Start(t, harness.Command{Path: nginx, Args: []string{"-p", dir, "-c", conf, "-e", filepath.Join(dir, "error.log")}})
+	p.AwaitURL(t, "http://"+addr+"/")
 	return "http://" + addr
 }
 
@@ -67,10 +69,10 @@ func configFile(t *testing.T, text string) string {
 	return "--config=" + name
 }
 
-func (g *gateway) awaitMetric(t *testing.T, line string) {
+func awaitMetric(t *testing.T, g *harness.Gateway, line string) {
 	t.Helper()
-	eventually(t, line, func() bool {
-		a, err := try(t.Context(), request{method: "GET", url: g.admin + "/metrics"})
+	harness.Eventually(t, line, func() bool {
+		a, err := try(t.Context(), request{method: "GET", url: g.Admin + "/metrics"})
 		return err == nil && strings.Contains(a.body, "\n"+line+"\n")
 	})
 }
@@ -78,21 +80,21 @@ func (g *gateway) awaitMetric(t *testing.T, line string) {
 // gunicorn is killed and comes back; nginx is the sister.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	curl := needCommand(t, "curl")
+	curl := harness.NeedCommand(t, "curl")
 	flask, sister := newRestartable(t), startNginx(t)
-	g := runGateway(t, flask.url, configFile(t, fmt.Sprintf(`
+	g := harness.RunGateway(t, flask.url, configFile(t, fmt.Sprintf(`
 upstream: {health: {path: /users/121, interval: 200ms}}
 failover: {sister: %q, sister_path: /up}
 `, sister)))
-	first := send(t, order(g.url, "first", 0))
+	first := send(t, order(g.URL, "first", 0))
 	if first.status != http.StatusCreated {
 		t.Fatalf("got %+v", first)
 	}
-	g.awaitMetric(t, "seeother_upstream_healthy 1")
+	awaitMetric(t, g, "seeother_upstream_healthy 1")
 
-	flask.kill()
-	g.awaitMetric(t, "seeother_upstream_healthy 0")
-	a := send(t, request{method: "GET", url: g.url + "/users/5?a=%20b"})
+	flask.Kill()
+	awaitMetric(t, g, "seeother_upstream_healthy 0")
+	a := send(t, request{method: "GET", url: g.URL + "/users/5?a=%20b"})
 	if a.status != http.StatusTemporaryRedirect || a.header.Get("Location") != sister+"/users/5?a=%20b" || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got %+v", a)
 	}
@@ -102,34 +104,34 @@ failover: {sister: %q, sister_path: /up}
 		{"-X DELETE /users/123", "standby: DELETE /users/123\n"},
 	} {
 		words := strings.Fields(c.args)
-		words[len(words)-1] = g.url + words[len(words)-1]
-		if got := run(t, curl, append([]string{"-s", "-L"}, words...)...); got != c.want {
+		words[len(words)-1] = g.URL + words[len(words)-1]
+		if got := harness.Run(t, curl, append([]string{"-s", "-L"}, words...)...); got != c.want {
 			t.Errorf("curl -L %s = %q, want %q", c.args, got, c.want)
 		}
 	}
-	replayed := send(t, order(g.url, "first", 0))
+	replayed := send(t, order(g.URL, "first", 0))
 	if !replayed.replayed() || replayed.status != http.StatusCreated {
 		t.Errorf("a duplicate while the app is down: %+v", replayed)
 	}
-	refused := send(t, order(g.url, "second", 0))
+	refused := send(t, order(g.URL, "second", 0))
 	wantProblem(t, refused, http.StatusBadGateway, "upstream-unhealthy")
 	if refused.header.Get("Once-Outcome") != "not-applied" || refused.header.Get("Retry-After") == "" {
 		t.Errorf("got %v", refused.header)
 	}
-	eventually(t, "/readyz to say where requests go", func() bool { // its checks hold for a second
-		ready := send(t, request{method: "GET", url: g.admin + "/readyz"})
+	harness.Eventually(t, "/readyz to say where requests go", func() bool { // its checks hold for a second
+		ready := send(t, request{method: "GET", url: g.Admin + "/readyz"})
 		return ready.status == http.StatusOK && strings.Contains(ready.body, "requests are sent to "+sister)
 	})
 
 	flask.up(t)
-	g.awaitMetric(t, "seeother_upstream_healthy 1")
-	if again := send(t, order(g.url, "second", 0)); again.status != http.StatusCreated || again.replayed() {
+	awaitMetric(t, g, "seeother_upstream_healthy 1")
+	if again := send(t, order(g.URL, "second", 0)); again.status != http.StatusCreated || again.replayed() {
 		t.Errorf("the same key, later: %+v", again)
 	}
 	wantOrders(t, flask.app, "first", 1)
 	wantOrders(t, flask.app, "second", 1)
 	for _, want := range []string{"the app fails its health checks", "the app passes its health checks again", "GET /users/5  307  failover: 307"} {
-		if !strings.Contains(g.out.String(), want) {
+		if !strings.Contains(g.Out.String(), want) {
 			t.Errorf("the log lacks %q", want)
 		}
 	}
@@ -139,10 +141,10 @@ failover: {sister: %q, sister_path: /up}
 func TestFailoverOfAnAppThatHangs(t *testing.T) {
 	t.Parallel()
 	silent := listenSilently(t)
-	g := runGateway(t, "http://"+silent, configFile(t, "upstream: {health: {path: /, interval: 100ms, timeout: 200ms}}\n"))
-	g.awaitMetric(t, "seeother_upstream_healthy 0")
-	wantProblem(t, send(t, request{method: "POST", url: g.url + "/orders"}), http.StatusBadGateway, "upstream-unhealthy")
-	page := send(t, request{method: "GET", url: g.url + "/", header: map[string]string{"Sec-Fetch-Mode": "navigate"}})
+	g := harness.RunGateway(t, "http://"+silent, configFile(t, "upstream: {health: {path: /, interval: 100ms, timeout: 200ms}}\n"))
+	awaitMetric(t, g, "seeother_upstream_healthy 0")
+	wantProblem(t, send(t, request{method: "POST", url: g.URL + "/orders"}), http.StatusBadGateway, "upstream-unhealthy")
+	page := send(t, request{method: "GET", url: g.URL + "/", header: map[string]string{"Sec-Fetch-Mode": "navigate"}})
 	if page.status != http.StatusBadGateway || !strings.Contains(page.body, "<h1>The app is down</h1>") {
 		t.Errorf("page: %+v", page)
 	}
@@ -153,24 +155,24 @@ func TestFailoverOfAnAppThatHangs(t *testing.T) {
 func TestMaintenanceWhileTheAppIsStopped(t *testing.T) {
 	t.Parallel()
 	flask := newRestartable(t)
-	g := runGateway(t, flask.url)
-	run(t, binary, "maintenance", "on", "--for", "1h", "--reason", "New disks.", "--admin", g.adminAddr)
-	wantProblem(t, send(t, order(g.url, "maintenance", 0)), http.StatusServiceUnavailable, "maintenance")
-	flask.kill()
-	g.kill()
-	g.again(t)
-	a := send(t, order(g.url, "maintenance", 0))
+	g := harness.RunGateway(t, flask.url)
+	harness.Run(t, harness.Binary, "maintenance", "on", "--for", "1h", "--reason", "New disks.", "--admin", g.AdminAddr)
+	wantProblem(t, send(t, order(g.URL, "maintenance", 0)), http.StatusServiceUnavailable, "maintenance")
+	flask.Kill()
+	g.Kill()
+	g.Again(t)
+	a := send(t, order(g.URL, "maintenance", 0))
 	wantProblem(t, a, http.StatusServiceUnavailable, "maintenance")
 	if after := a.header.Get("Retry-After"); len(after) != 4 { // nearly 3600
 		t.Errorf("Retry-After %q", after)
 	}
-	ready := send(t, request{method: "GET", url: g.admin + "/readyz"})
+	ready := send(t, request{method: "GET", url: g.Admin + "/readyz"})
 	if ready.status != http.StatusOK || !strings.Contains(ready.body, "maintenance is on until") || !strings.Contains(ready.body, "refused") {
 		t.Errorf("readyz: %d %s", ready.status, ready.body)
 	}
 	flask.up(t)
-	run(t, binary, "maintenance", "off", "--admin", g.adminAddr)
-	if a := send(t, order(g.url, "maintenance", 0)); a.status != http.StatusCreated {
+	harness.Run(t, harness.Binary, "maintenance", "off", "--admin", g.AdminAddr)
+	if a := send(t, order(g.URL, "maintenance", 0)); a.status != http.StatusCreated {
 		t.Errorf("got %+v", a)
 	}
 	wantOrders(t, flask.app, "maintenance", 1)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seeother/seeother/test/internal/harness"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -31,11 +33,11 @@ func TestDroppedConnectionRunsOnce(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, body %q", c.name, body), func(t *testing.T) {
 				t.Parallel()
 				a := newWire(t)
-				g := runGateway(t, a.url, "--config", writeFile(t, "seeother.yaml", c.config))
-				if got := send(t, request{method: "POST", url: g.url + "/ok", key: "warm", body: body}); got.status != http.StatusCreated {
+				g := harness.RunGateway(t, a.url, "--config", writeFile(t, "seeother.yaml", c.config))
+				if got := send(t, request{method: "POST", url: g.URL + "/ok", key: "warm", body: body}); got.status != http.StatusCreated {
 					t.Fatalf("the first = %d %s, want 201", got.status, got.body)
 				}
-				r := request{method: "POST", url: g.url + "/drop", key: "drop", body: body}
+				r := request{method: "POST", url: g.URL + "/drop", key: "drop", body: body}
 				first := send(t, r)
 				runs := a.got("/drop")
 				if len(runs) != 1 || runs[0].body != body {
@@ -59,7 +61,7 @@ func TestDroppedConnectionRunsOnce(t *testing.T) {
 
 // wantUncertain fails unless first says that the outcome of r is not known,
 // and a repetition says so too.
-func wantUncertain(t *testing.T, g *gateway, first answer, r request) {
+func wantUncertain(t *testing.T, g *harness.Gateway, first answer, r request) {
 	t.Helper()
 	if first.status != http.StatusBadGateway || first.header.Get("Once-Outcome") != "uncertain" {
 		t.Errorf("the first = %d, Once-Outcome %q, want 502 and uncertain", first.status, first.header.Get("Once-Outcome"))
@@ -69,7 +71,7 @@ func wantUncertain(t *testing.T, g *gateway, first answer, r request) {
 	if again.header.Get("Retry-After") != "" {
 		t.Error("an uncertain answer invites a retry")
 	}
-	if out := g.once(t, "list", "--state", "uncertain"); !strings.Contains(out, member(t, again.body, "record")) {
+	if out := g.Once(t, "list", "--state", "uncertain"); !strings.Contains(out, member(t, again.body, "record")) {
 		t.Errorf("the record is not listed as uncertain:\n%s", out)
 	}
 }
@@ -77,8 +79,8 @@ func wantUncertain(t *testing.T, g *gateway, first answer, r request) {
 func TestAnswerCutShortIsUncertain(t *testing.T) {
 	t.Parallel()
 	a := newWire(t)
-	g := runGateway(t, a.url)
-	r := request{method: "POST", url: g.url + "/cut", key: "cut", body: "{}"}
+	g := harness.RunGateway(t, a.url)
+	r := request{method: "POST", url: g.URL + "/cut", key: "cut", body: "{}"}
 	first := send(t, r)
 	if strings.Contains(first.body, "half of it") {
 		t.Error("the client got half an answer")
@@ -92,7 +94,7 @@ func TestAnswerCutShortIsUncertain(t *testing.T) {
 func TestBadKeysAreRefused(t *testing.T) {
 	t.Parallel()
 	app := newLedger(t)
-	g := runGateway(t, app.url)
+	g := harness.RunGateway(t, app.url)
 	for name, key := range map[string]string{
 		"not closed":    `"8e03978e`,
 		"two words":     "one two",
@@ -102,7 +104,7 @@ func TestBadKeysAreRefused(t *testing.T) {
 		"4096 bytes":    strings.Repeat("k", 4096),
 		"quoted, large": `"` + strings.Repeat("k", 256) + `"`,
 	} {
-		r := order(g.url, "malformed", 0)
+		r := order(g.URL, "malformed", 0)
 		r.key = key
 		a := send(t, r)
 		wantProblem(t, a, http.StatusBadRequest, "key-malformed")
@@ -112,12 +114,12 @@ func TestBadKeysAreRefused(t *testing.T) {
 	}
 	app.want(t, "malformed", 0)
 
-	r := order(g.url, "longest", 0)
+	r := order(g.URL, "longest", 0)
 	r.key = strings.Repeat("k", 255)
 	if a := send(t, r); a.status != http.StatusCreated {
 		t.Errorf("a key of 255 bytes = %d %s, want 201", a.status, a.body)
 	}
-	other := order(g.url, "other", 0)
+	other := order(g.URL, "other", 0)
 	other.key = r.key
 	wantProblem(t, send(t, other), http.StatusUnprocessableEntity, "key-reused")
 	app.want(t, "other", 0)
@@ -126,9 +128,9 @@ func TestBadKeysAreRefused(t *testing.T) {
 
 func TestUnreachableAppReleasesTheKey(t *testing.T) {
 	t.Parallel()
-	addr := freeAddr(t)
-	g := runGateway(t, "http://"+addr)
-	r := order(g.url, "unreachable", 0)
+	addr := harness.FreeAddr(t)
+	g := harness.RunGateway(t, "http://"+addr)
+	r := order(g.URL, "unreachable", 0)
 	for range 2 {
 		a := send(t, r)
 		wantProblem(t, a, http.StatusBadGateway, "upstream-unreachable")
@@ -149,11 +151,11 @@ func TestUnreachableAppReleasesTheKey(t *testing.T) {
 }
 
 // wantReady waits until /readyz says so, and names the check that fails.
-func wantReady(t *testing.T, g *gateway, ready bool, failing string) {
+func wantReady(t *testing.T, g *harness.Gateway, ready bool, failing string) {
 	t.Helper()
 	want := map[bool]int{true: http.StatusOK, false: http.StatusServiceUnavailable}[ready]
-	eventually(t, fmt.Sprintf("/readyz to answer %d", want), func() bool {
-		a, err := try(t.Context(), request{method: "GET", url: g.admin + "/readyz"})
+	harness.Eventually(t, fmt.Sprintf("/readyz to answer %d", want), func() bool {
+		a, err := try(t.Context(), request{method: "GET", url: g.Admin + "/readyz"})
 		return err == nil && a.status == want && (failing == "" || strings.Contains(a.body, `"name":"`+failing+`","ok":false`))
 	})
 }
@@ -161,14 +163,14 @@ func wantReady(t *testing.T, g *gateway, ready bool, failing string) {
 func TestFullDiskStartsNothing(t *testing.T) {
 	t.Parallel()
 	app := newLedger(t)
-	g := runGateway(t, app.url)
-	if a := send(t, order(g.url, "before", 0)); a.status != http.StatusCreated {
+	g := harness.RunGateway(t, app.url)
+	if a := send(t, order(g.URL, "before", 0)); a.status != http.StatusCreated {
 		t.Fatalf("with room = %d %s, want 201", a.status, a.body)
 	}
 
-	roomFor(t, g.process, 0)
+	roomFor(t, g.Process, 0)
 	for range 3 {
-		a := send(t, order(g.url, "full", 0))
+		a := send(t, order(g.URL, "full", 0))
 		wantProblem(t, a, http.StatusServiceUnavailable, "store-unavailable")
 		if a.header.Get("Retry-After") == "" {
 			t.Error("the answer does not say when to try again")
@@ -176,20 +178,20 @@ func TestFullDiskStartsNothing(t *testing.T) {
 	}
 	app.want(t, "full", 0)
 	wantReady(t, g, false, "store")
-	if a := send(t, request{method: "DELETE", url: g.url + "/users/1"}); a.status != http.StatusSeeOther {
+	if a := send(t, request{method: "DELETE", url: g.URL + "/users/1"}); a.status != http.StatusSeeOther {
 		t.Errorf("a request that needs no record = %d, want 303", a.status)
 	}
-	if !strings.Contains(g.out.String(), "store") {
-		t.Errorf("the log says nothing of the store:\n%s", g.out.tail())
+	if !strings.Contains(g.Out.String(), "store") {
+		t.Errorf("the log says nothing of the store:\n%s", g.Out.Tail())
 	}
 
-	roomFor(t, g.process, unix.RLIM_INFINITY)
+	roomFor(t, g.Process, unix.RLIM_INFINITY)
 	wantReady(t, g, true, "")
-	if a := send(t, order(g.url, "full", 0)); a.status != http.StatusCreated || a.replayed() {
+	if a := send(t, order(g.URL, "full", 0)); a.status != http.StatusCreated || a.replayed() {
 		t.Errorf("with room again = %d %s, want 201 from the app", a.status, a.body)
 	}
 	app.want(t, "full", 1)
-	if a := send(t, order(g.url, "before", 0)); a.status != http.StatusCreated || !a.replayed() {
+	if a := send(t, order(g.URL, "before", 0)); a.status != http.StatusCreated || !a.replayed() {
 		t.Errorf("what was there before = %d %s, want the first answer", a.status, a.body)
 	}
 	app.want(t, "before", 1)
@@ -197,14 +199,14 @@ func TestFullDiskStartsNothing(t *testing.T) {
 
 // roomFor bounds how far the process may write into any file. Every write
 // beyond fails, as on a full disk; it needs neither root nor a disk to fill.
-func roomFor(t *testing.T, p *process, size uint64) {
+func roomFor(t *testing.T, p *harness.Process, size uint64) {
 	t.Helper()
 	var was unix.Rlimit
-	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &was); err != nil {
+	if err := unix.Prlimit(p.Cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &was); err != nil {
 		t.Fatal(err)
 	}
 	limit := unix.Rlimit{Cur: min(size, was.Max), Max: was.Max}
-	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+	if err := unix.Prlimit(p.Cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -228,7 +230,7 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 	if err := os.Chmod(dir, 0o555); err != nil {
 		t.Fatal(err)
 	}
-	data, listen, admin := filepath.Join(dir, "data"), freeAddr(t), freeAddr(t)
+	data, listen, admin := filepath.Join(dir, "data"), harness.FreeAddr(t), harness.FreeAddr(t)
 	code, out := seeother(t, nobody(), "run", "5000", "--listen", listen, "--admin", admin, "--data", data)
 	wantRefusal(t, code, out, 1, data, "permission denied", "--data")
 	for _, addr := range []string{listen, admin} {
@@ -257,13 +259,13 @@ func wantRefusal(t *testing.T, code int, out string, want int, parts ...string) 
 
 func TestPortTaken(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", freeAddr(t))
+	ln, err := net.Listen("tcp", harness.FreeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
 	taken := ln.Addr().String()
-	for _, flags := range [][]string{{"--listen", taken, "--admin", freeAddr(t)}, {"--listen", freeAddr(t), "--admin", taken}} {
+	for _, flags := range [][]string{{"--listen", taken, "--admin", harness.FreeAddr(t)}, {"--listen", harness.FreeAddr(t), "--admin", taken}} {
 		args := append([]string{"run", "5000", "--data", filepath.Join(t.TempDir(), "data")}, flags...)
 		code, out := seeother(t, nil, args...)
 		wantRefusal(t, code, out, 1, "address "+taken+" is in use", "another address")
@@ -273,12 +275,12 @@ func TestPortTaken(t *testing.T) {
 func TestSecondGatewayOnOneFolder(t *testing.T) {
 	t.Parallel()
 	app := newLedger(t)
-	g := runGateway(t, app.url)
-	code, out := seeother(t, nil, "run", app.url, "--listen", freeAddr(t), "--admin", freeAddr(t), "--data", g.data)
-	if code != 1 || !strings.Contains(out, "seeother: error: ") || !strings.Contains(out, g.data) || !strings.Contains(out, "another seeother uses it") {
+	g := harness.RunGateway(t, app.url)
+	code, out := seeother(t, nil, "run", app.url, "--listen", harness.FreeAddr(t), "--admin", harness.FreeAddr(t), "--data", g.Data)
+	if code != 1 || !strings.Contains(out, "seeother: error: ") || !strings.Contains(out, g.Data) || !strings.Contains(out, "another seeother uses it") {
 		t.Errorf("the second gateway ended with exit code %d, want 1 and the reason:\n%s", code, out)
 	}
-	if a := send(t, order(g.url, "first", 0)); a.status != http.StatusCreated {
+	if a := send(t, order(g.URL, "first", 0)); a.status != http.StatusCreated {
 		t.Errorf("the first gateway = %d %s, want 201", a.status, a.body)
 	}
 }

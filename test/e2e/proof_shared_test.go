@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/seeother/seeother/test/internal/harness"
+
 	"github.com/seeother/seeother/internal/servertest"
 )
 
@@ -47,7 +49,7 @@ func TestSeveralGatewaysOnOneStore(t *testing.T) {
 			}
 			url, err := start(t, dir)
 			if errors.Is(err, servertest.ErrMissing) {
-				need(t, name, err)
+				harness.Need(t, name, err)
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // proof is a run in which a gateway is killed again and again, while clients
@@ -41,7 +43,7 @@ type proof struct {
 
 // door is a gateway that is killed now and then.
 type door struct {
-	gateway *gateway
+	gateway *harness.Gateway
 	mu      sync.Mutex
 	alive   chan struct{} // closed when it is there; guarded by mu
 }
@@ -55,7 +57,7 @@ func (d *door) await(ctx context.Context) string {
 	case <-alive:
 	case <-ctx.Done():
 	}
-	return d.gateway.url
+	return d.gateway.URL
 }
 
 // kill ends the gateway as kill -9 does, and starts it again.
@@ -65,8 +67,8 @@ func (d *door) kill(t *testing.T, flags []string) {
 	d.mu.Lock()
 	d.alive = alive
 	d.mu.Unlock()
-	d.gateway.kill()
-	d.gateway.again(t, flags...)
+	d.gateway.Kill()
+	d.gateway.Again(t, flags...)
 	close(alive)
 }
 
@@ -141,11 +143,11 @@ const proofClients = 24
 func (p *proof) run(t *testing.T) {
 	t.Helper()
 	p.executed = map[string]int{}
-	p.client = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 10 * proofClients}}
+	p.client = &http.Client{Timeout: harness.Patience, Transport: &http.Transport{MaxIdleConnsPerHost: 10 * proofClients}}
 	p.app = httptest.NewServer(http.HandlerFunc(p.order))
 	t.Cleanup(p.app.Close)
 	for range max(p.gateways, 1) {
-		d := &door{gateway: runGatewayOn(t, p.app.URL, p.store, p.flags...), alive: make(chan struct{})}
+		d := &door{gateway: harness.RunGatewayOn(t, p.app.URL, p.store, p.flags...), alive: make(chan struct{})}
 		close(d.alive)
 		p.doors = append(p.doors, d)
 	}
@@ -183,7 +185,7 @@ func (p *proof) killAll(t *testing.T) {
 	each := float64(p.submissions) / float64(p.kills+1)
 	for kill := range p.kills {
 		at := int64(each * (float64(kill) + 0.3 + 1.2*rand.Float64()))
-		eventually(t, "submissions to go on", func() bool { return p.ended.Load() >= min(at, int64(p.submissions)-proofClients) })
+		harness.Eventually(t, "submissions to go on", func() bool { return p.ended.Load() >= min(at, int64(p.submissions)-proofClients) })
 		time.Sleep(time.Duration(rand.Int64N(int64(10 * time.Millisecond))))
 		p.doors[rand.IntN(len(p.doors))].kill(t, p.flags)
 	}
@@ -221,7 +223,7 @@ func (p *proof) resolve(ctx context.Context, s *submitted) {
 	for err == nil && ctx.Err() == nil {
 		d := p.doors[rand.IntN(len(p.doors))]
 		d.await(ctx)
-		res, failed := p.client.Post(d.gateway.admin+"/api/v1/once/"+told.Record+"/resolve", "application/json", strings.NewReader(`{"as": "completed", "note": "in the books"}`))
+		res, failed := p.client.Post(d.gateway.Admin+"/api/v1/once/"+told.Record+"/resolve", "application/json", strings.NewReader(`{"as": "completed", "note": "in the books"}`))
 		if failed != nil {
 			continue // it was killed
 		}
@@ -259,7 +261,7 @@ func (p *proof) burst(ctx context.Context, s *submitted, n int, alive bool) {
 	var all sync.WaitGroup
 	for range n {
 		d := p.doors[rand.IntN(len(p.doors))]
-		url := d.gateway.url
+		url := d.gateway.URL
 		if alive {
 			url = d.await(ctx)
 		}

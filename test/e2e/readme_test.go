@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // readme runs the commands of README.md, in their order, in one folder. What
@@ -20,9 +22,9 @@ type readme struct {
 	dir     string     // of the repository
 	env     []string
 	app     *ledger
-	gateway *gateway // in front of app, once it runs
-	curls   int      // so far
-	record  string   // an uncertain one
+	gateway *harness.Gateway // in front of app, once it runs
+	curls   int              // so far
+	record  string           // an uncertain one
 }
 
 // steps are the commands that README.md has, and how each is run. One that is
@@ -47,10 +49,10 @@ type line struct{ command, comment string }
 
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	r := &readme{t: t, dir: absolute(t, "../.."), app: newLedger(t)}
+	r := &readme{t: t, dir: harness.Absolute(t, "../.."), app: newLedger(t)}
 	r.env = []string{
 		"PATH=/usr/bin" + string(os.PathListSeparator) + os.Getenv("PATH"), // Debian's flask
-		"FLASK_APP=" + absolute(t, "apps/flask/app.py"), "APP_DB=" + filepath.Join(t.TempDir(), "app.db"),
+		"FLASK_APP=" + harness.Absolute(t, "apps/flask/app.py"), "APP_DB=" + filepath.Join(t.TempDir(), "app.db"),
 	}
 	text, err := os.ReadFile(filepath.Join(r.dir, "README.md"))
 	if err != nil {
@@ -92,39 +94,39 @@ func commands(text string) []line {
 }
 
 // start runs a command that goes on until t is over.
-func (r *readme) start(t *testing.T, text string) *process {
+func (r *readme) start(t *testing.T, text string) *harness.Process {
 	t.Helper()
-	return start(t, command{path: "/bin/sh", args: []string{"-c", "exec " + text}, dir: r.dir, env: r.env})
+	return harness.Start(t, harness.Command{Path: "/bin/sh", Args: []string{"-c", "exec " + text}, Dir: r.dir, Env: r.env})
 }
 
 // finish runs a command to its end and returns its output.
 func (r *readme) finish(t *testing.T, text string) string {
 	t.Helper()
 	p := r.start(t, text)
-	if code := p.exit(t); code != 0 {
-		t.Fatalf("%s: exit code %d\n%s", text, code, p.out.tail())
+	if code := p.Exit(t); code != 0 {
+		t.Fatalf("%s: exit code %d\n%s", text, code, p.Out.Tail())
 	}
-	return p.out.String()
+	return p.Out.String()
 }
 
 func (r *readme) demo(t *testing.T, l line) {
 	p := r.start(t, l.command)
-	p.awaitLog(t, "Stop with Ctrl-C.")
-	url := regexp.MustCompile(`Open this page\s+(\S+)`).FindStringSubmatch(p.out.String())[1]
+	p.AwaitLog(t, "Stop with Ctrl-C.")
+	url := regexp.MustCompile(`Open this page\s+(\S+)`).FindStringSubmatch(p.Out.String())[1]
 	if a := send(t, request{method: "GET", url: url}); a.status != http.StatusOK || !strings.Contains(a.body, "One shop, twice") {
 		t.Errorf("%s = %d %s", url, a.status, a.body)
 	}
 	// As Ctrl-C does: the whole group gets it.
-	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT); err != nil {
+	if err := syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	p.exit(t)
+	p.Exit(t)
 }
 
 // dry looks whether make knows the target. The tests cannot run inside of the
 // tests.
 func (r *readme) dry(t *testing.T, l line) {
-	needCommand(t, "make")
+	harness.NeedCommand(t, "make")
 	r.finish(t, strings.Replace(l.command, "make ", "make --dry-run ", 1))
 }
 
@@ -136,13 +138,13 @@ func (r *readme) build(t *testing.T, l line) {
 }
 
 // serve runs a gateway until t is over, with addresses and a store of its own.
-func (r *readme) serve(t *testing.T, l line) *gateway {
+func (r *readme) serve(t *testing.T, l line) *harness.Gateway {
 	t.Helper()
-	g := &gateway{listen: freeAddr(t), adminAddr: freeAddr(t), data: filepath.Join(t.TempDir(), "data")}
-	g.url, g.admin = "http://"+g.listen, "http://"+g.adminAddr
-	flags := fmt.Sprintf("seeother run --listen %s --admin %s --data %s ", g.listen, g.adminAddr, g.data)
-	g.process = r.start(t, strings.NewReplacer("seeother run ", flags, "http://127.0.0.1:5000", r.app.url).Replace(l.command))
-	g.awaitURL(t, g.url+"/users")
+	g := &harness.Gateway{Listen: harness.FreeAddr(t), AdminAddr: harness.FreeAddr(t), Data: filepath.Join(t.TempDir(), "data")}
+	g.URL, g.Admin = "http://"+g.Listen, "http://"+g.AdminAddr
+	flags := fmt.Sprintf("seeother run --listen %s --admin %s --data %s ", g.Listen, g.AdminAddr, g.Data)
+	g.Process = r.start(t, strings.NewReplacer("seeother run ", flags, "http://127.0.0.1:5000", r.app.url).Replace(l.command))
+	g.AwaitURL(t, g.URL+"/users")
 	return g
 }
 
@@ -155,16 +157,16 @@ func (r *readme) withApp(t *testing.T, l line) {
 	needFlask(t)
 	g := r.serve(t, l)
 	wantDeletes(t, g, http.StatusSeeOther)
-	g.signal(t, syscall.SIGTERM)
-	if code := g.exit(t); code != 0 {
+	g.Signal(t, syscall.SIGTERM)
+	if code := g.Exit(t); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 }
 
 // curl sends the same order twice. The comment says what the second shows.
 func (r *readme) curl(t *testing.T, l line) {
-	needCommand(t, "curl")
-	out := r.finish(t, strings.ReplaceAll(l.command, "http://127.0.0.1:8303", r.gateway.url))
+	harness.NeedCommand(t, "curl")
+	out := r.finish(t, strings.ReplaceAll(l.command, "http://127.0.0.1:8303", r.gateway.URL))
 	r.curls++
 	replayed := strings.Contains(out, "Idempotent-Replayed: true\r\n")
 	if !strings.Contains(out, "201 Created") || replayed != (r.curls > 1) || !strings.Contains(out, l.comment) {
@@ -174,7 +176,7 @@ func (r *readme) curl(t *testing.T, l line) {
 }
 
 func (r *readme) list(t *testing.T, l line) {
-	hangUp := request{method: "POST", url: r.gateway.url + "/hang-up", key: "hang-up", body: "{}"}
+	hangUp := request{method: "POST", url: r.gateway.URL + "/hang-up", key: "hang-up", body: "{}"}
 	send(t, hangUp)
 	r.record = member(t, send(t, hangUp).body, "record")
 	if out := r.finish(t, r.asked(l)); !strings.Contains(out, r.record) || strings.Contains(out, "/orders") {
@@ -184,7 +186,7 @@ func (r *readme) list(t *testing.T, l line) {
 
 // asked is a command that asks the gateway of this test.
 func (r *readme) asked(l line) string {
-	return strings.Replace(l.command, "seeother once ", "seeother once --admin "+r.gateway.adminAddr+" ", 1)
+	return strings.Replace(l.command, "seeother once ", "seeother once --admin "+r.gateway.AdminAddr+" ", 1)
 }
 
 func (r *readme) resolve(t *testing.T, l line) {
@@ -201,6 +203,6 @@ func (r *readme) wantLog(text string) {
 		r.t.Fatal("README.md shows no line of the log")
 	}
 	if r.gateway != nil {
-		r.gateway.awaitLog(r.t, shown[1]+"\n")
+		r.gateway.AwaitLog(r.t, shown[1]+"\n")
 	}
 }

@@ -13,12 +13,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // site is an app with a gateway in front of it.
 type site struct {
 	app     *app
-	gateway *gateway
+	gateway *harness.Gateway
 }
 
 // checks are made with every app.
@@ -44,7 +46,7 @@ func TestRealApps(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			a := startApp(t, kind.start)
-			s := site{a, runGateway(t, a.url)}
+			s := site{a, harness.RunGateway(t, a.url)}
 			for _, check := range checks {
 				t.Run(check.name, func(t *testing.T) { check.run(t, s) })
 			}
@@ -57,20 +59,20 @@ func TestRealApps(t *testing.T) {
 }
 
 func curlRedirects(t *testing.T, s site) {
-	curl := needCommand(t, "curl")
+	curl := harness.NeedCommand(t, "curl")
 	for _, c := range []struct{ method, path, location string }{
 		{"POST", "/form", "/done"},
 		{"DELETE", "/users/123", "/users"},
 	} {
-		for site, want := range map[string]string{s.app.url: "302", s.gateway.url: "303"} {
-			got := run(t, curl, "-s", "-o", os.DevNull, "-w", "%{http_code} %{redirect_url}", "-X", c.method, site+c.path)
+		for site, want := range map[string]string{s.app.url: "302", s.gateway.URL: "303"} {
+			got := harness.Run(t, curl, "-s", "-o", os.DevNull, "-w", "%{http_code} %{redirect_url}", "-X", c.method, site+c.path)
 			if got != want+" "+site+c.location {
 				t.Errorf("curl -X %s %s%s = %s; want %s %s%s", c.method, site, c.path, got, want, site, c.location)
 			}
 		}
 	}
 	s.app.seen(t)
-	if got := run(t, curl, "-s", "-L", "-d", "a=b", s.gateway.url+"/form"); got != "done\n" {
+	if got := harness.Run(t, curl, "-s", "-L", "-d", "a=b", s.gateway.URL+"/form"); got != "done\n" {
 		t.Errorf("curl -L -d a=b = %q, want the page that the form leads to", got)
 	}
 	wantSeen(t, s.app, "POST /form", "GET /done")
@@ -79,7 +81,7 @@ func curlRedirects(t *testing.T, s site) {
 func goRedirects(t *testing.T, s site) {
 	s.app.seen(t)
 	for _, c := range []struct{ method, path string }{{"POST", "/form"}, {"DELETE", "/users/123"}} {
-		req, err := http.NewRequestWithContext(t.Context(), c.method, s.gateway.url+c.path, http.NoBody)
+		req, err := http.NewRequestWithContext(t.Context(), c.method, s.gateway.URL+c.path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,9 +103,9 @@ func chromiumRedirects(t *testing.T, s site) {
 		return (await fetch('/users/123', {method: 'DELETE'})).status;
 	})()`
 	s.app.seen(t)
-	evaluate[int](t, browse(t, s.app.url), fetches)
+	harness.Evaluate[int](t, harness.Browse(t, s.app.url), fetches)
 	wantSeen(t, s.app, "POST /form", "GET /done", "DELETE /users/123", "DELETE /users")
-	status := evaluate[int](t, browse(t, s.gateway.url), fetches)
+	status := harness.Evaluate[int](t, harness.Browse(t, s.gateway.URL), fetches)
 	wantSeen(t, s.app, "POST /form", "GET /done", "DELETE /users/123", "GET /users")
 	if status != http.StatusOK {
 		t.Errorf("fetch through the gateway ended in %d, want 200", status)
@@ -131,7 +133,7 @@ func concurrent(t *testing.T, s site) {
 	for i := range answers {
 		wg.Go(func() {
 			var err error
-			if answers[i], err = try(t.Context(), order(s.gateway.url, "concurrent", 200)); err != nil {
+			if answers[i], err = try(t.Context(), order(s.gateway.URL, "concurrent", 200)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -159,8 +161,8 @@ func concurrent(t *testing.T, s site) {
 }
 
 func curlConcurrent(t *testing.T, s site) {
-	curl := needCommand(t, "curl")
-	r := order(s.gateway.url, "curl", 200)
+	curl := harness.NeedCommand(t, "curl")
+	r := order(s.gateway.URL, "curl", 200)
 	one := fmt.Sprintf("url = %q\ndata = %q\nheader = %q\nheader = \"Content-Type: application/json\"\noutput = %q\nwrite-out = \"%%{http_code} \"\n",
 		r.url, r.body, "Idempotency-Key: "+r.key, os.DevNull)
 	config := filepath.Join(t.TempDir(), "curl.conf")
@@ -169,7 +171,7 @@ func curlConcurrent(t *testing.T, s site) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := run(t, curl, "--silent", "--parallel", "--parallel-immediate", "--config", config)
+	got := harness.Run(t, curl, "--silent", "--parallel", "--parallel-immediate", "--config", config)
 	if got != strings.Repeat("201 ", clients) {
 		t.Errorf("curl got %q, want 201 %d times", got, clients)
 	}
@@ -178,7 +180,7 @@ func curlConcurrent(t *testing.T, s site) {
 
 func chromiumConcurrent(t *testing.T, s site) {
 	r := order("", "chromium", 200)
-	bodies := evaluate[[]string](t, browse(t, s.gateway.url), fmt.Sprintf(`(async () => {
+	bodies := harness.Evaluate[[]string](t, harness.Browse(t, s.gateway.URL), fmt.Sprintf(`(async () => {
 		const key = crypto.randomUUID();
 		const send = () => fetch('/orders', {method: 'POST', body: %q,
 			headers: {'Content-Type': 'application/json', 'Idempotency-Key': key}}).then((r) => r.text());
@@ -191,14 +193,14 @@ func chromiumConcurrent(t *testing.T, s site) {
 }
 
 func disconnect(t *testing.T, s site) {
-	r := order(s.gateway.url, "disconnect", 1500)
+	r := order(s.gateway.URL, "disconnect", 1500)
 	ctx, leave := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
 		_, err := try(ctx, r)
 		ended <- err
 	}()
-	s.gateway.awaitRunning(t, 1)
+	s.gateway.AwaitRunning(t, 1)
 	leave()
 	if err := <-ended; err == nil {
 		t.Fatal("the request was answered before its client left")
@@ -211,7 +213,7 @@ func disconnect(t *testing.T, s site) {
 }
 
 func otherBody(t *testing.T, s site) {
-	r := order(s.gateway.url, "other", 0)
+	r := order(s.gateway.URL, "other", 0)
 	if a := send(t, r); a.status != http.StatusCreated {
 		t.Fatalf("the first = %d %s, want 201", a.status, a.body)
 	}
@@ -223,43 +225,43 @@ func otherBody(t *testing.T, s site) {
 // killed stops the gateway with kill -9 while the app works, and starts it
 // again on the same store.
 func killed(t *testing.T, s site) {
-	g := runGateway(t, s.app.url)
-	r := order(g.url, "killed", 2000)
+	g := harness.RunGateway(t, s.app.url)
+	r := order(g.URL, "killed", 2000)
 	s.app.seen(t)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := try(t.Context(), r)
 		ended <- err
 	}()
-	eventually(t, "the app to begin", func() bool { return slices.Contains(s.app.peek(t), "POST /orders") })
-	g.kill()
+	harness.Eventually(t, "the app to begin", func() bool { return slices.Contains(s.app.peek(t), "POST /orders") })
+	g.Kill()
 	if err := <-ended; err == nil {
 		t.Fatal("the request was answered before the kill")
 	}
-	g.again(t)
+	g.Again(t)
 	a := send(t, r)
 	wantProblem(t, a, http.StatusConflict, "outcome-uncertain")
 	if a.header.Get("Retry-After") != "" {
 		t.Error("an uncertain answer invites a retry")
 	}
-	eventually(t, "the app to finish what the first request started", func() bool { return s.app.orders(t, "killed") == 1 })
+	harness.Eventually(t, "the app to finish what the first request started", func() bool { return s.app.orders(t, "killed") == 1 })
 	wantProblem(t, send(t, r), http.StatusConflict, "outcome-uncertain")
 
-	if said := g.out.String(); !strings.Contains(said, "submissions are uncertain") || !strings.Contains(said, "once list --state uncertain") {
+	if said := g.Out.String(); !strings.Contains(said, "submissions are uncertain") || !strings.Contains(said, "once list --state uncertain") {
 		t.Errorf("the gateway starts again, and does not say that there is doubt:\n%s", said)
 	}
 	id := member(t, a.body, "record")
 	for _, args := range [][]string{{"list"}, {"show", id}} {
-		if out := g.once(t, args...); !strings.Contains(out, id) || !strings.Contains(out, "uncertain") || !strings.Contains(out, "/orders") {
+		if out := g.Once(t, args...); !strings.Contains(out, id) || !strings.Contains(out, "uncertain") || !strings.Contains(out, "/orders") {
 			t.Errorf("seeother once %s lacks the record %s:\n%s", strings.Join(args, " "), id, out)
 		}
 	}
-	g.once(t, "resolve", id, "--as", "released", "--note", "looked into the shop's books")
+	g.Once(t, "resolve", id, "--as", "released", "--note", "looked into the shop's books")
 	if a := send(t, r); a.status != http.StatusCreated || a.replayed() {
 		t.Errorf("the released key = %d %s, want 201 from the app", a.status, a.body)
 	}
 	wantOrders(t, s.app, "killed", 2)
-	if out := g.once(t, "show", id); !strings.Contains(out, "completed") {
+	if out := g.Once(t, "show", id); !strings.Contains(out, "completed") {
 		t.Errorf("the record is not completed:\n%s", out)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // TestRecipes does what the pages about migrations say: the files that a page
@@ -34,7 +36,7 @@ type recipe struct {
 	*testing.T
 
 	dir     string
-	gateway *gateway // once it runs
+	gateway *harness.Gateway // once it runs
 	verbs   map[string]bool
 }
 
@@ -83,10 +85,10 @@ func (r *recipe) step(command, want string) {
 		r.run(command)
 		return
 	case strings.HasPrefix(command, "seeother stage "), strings.HasPrefix(command, "seeother rules "):
-		command += " --admin " + r.gateway.adminAddr
+		command += " --admin " + r.gateway.AdminAddr
 	case strings.HasPrefix(command, "curl "):
-		needCommand(r.T, "curl")
-		command = strings.ReplaceAll(command, "http://127.0.0.1:8303", r.gateway.url)
+		harness.NeedCommand(r.T, "curl")
+		command = strings.ReplaceAll(command, "http://127.0.0.1:8303", r.gateway.URL)
 	}
 	exit := 0
 	if m := recipeCode.FindStringSubmatch(want); m != nil {
@@ -96,32 +98,32 @@ func (r *recipe) step(command, want string) {
 	if exit == 0 && strings.Contains(command, " check ") && !strings.Contains(want, "errors") {
 		exit = -1 // what is found decides
 	}
-	p := start(r.T, r.command(command))
-	if got := p.exit(r.T); got != exit && exit >= 0 {
-		r.Fatalf("%s: exit code %d, want %d\n%s", command, got, exit, p.out.tail())
+	p := harness.Start(r.T, r.command(command))
+	if got := p.Exit(r.T); got != exit && exit >= 0 {
+		r.Fatalf("%s: exit code %d, want %d\n%s", command, got, exit, p.Out.Tail())
 	}
-	if out := strings.ReplaceAll(p.out.String(), "\r", ""); !strings.Contains(out, want) {
+	if out := strings.ReplaceAll(p.Out.String(), "\r", ""); !strings.Contains(out, want) {
 		r.Errorf("%s: want %q in\n%s", command, want, out)
 	}
 }
 
-func (r *recipe) command(text string) command {
-	return command{path: "/bin/sh", args: []string{"-c", text}, dir: r.dir, env: []string{"PATH=" + filepath.Dir(binary) + ":/usr/bin:/bin"}}
+func (r *recipe) command(text string) harness.Command {
+	return harness.Command{Path: "/bin/sh", Args: []string{"-c", text}, Dir: r.dir, Env: []string{"PATH=" + filepath.Dir(harness.Binary) + ":/usr/bin:/bin"}}
 }
 
 // run starts the gateway in front of an app of the test.
 func (r *recipe) run(text string) {
 	r.Helper()
 	if r.gateway != nil {
-		r.gateway.signal(r.T, syscall.SIGTERM)
-		r.gateway.exit(r.T)
+		r.gateway.Signal(r.T, syscall.SIGTERM)
+		r.gateway.Exit(r.T)
 	}
 	app := newLedger(r.T)
-	g := &gateway{listen: freeAddr(r.T), adminAddr: freeAddr(r.T), data: filepath.Join(r.TempDir(), "data")}
-	g.url, g.admin = "http://"+g.listen, "http://"+g.adminAddr
-	flags := fmt.Sprintf("exec seeother run --listen %s --admin %s --data %s ", g.listen, g.adminAddr, g.data)
+	g := &harness.Gateway{Listen: harness.FreeAddr(r.T), AdminAddr: harness.FreeAddr(r.T), Data: filepath.Join(r.TempDir(), "data")}
+	g.URL, g.Admin = "http://"+g.Listen, "http://"+g.AdminAddr
+	flags := fmt.Sprintf("exec seeother run --listen %s --admin %s --data %s ", g.Listen, g.AdminAddr, g.Data)
 	text = strings.NewReplacer("seeother run ", flags, "http://127.0.0.1:5000", app.url).Replace(text)
-	g.process = start(r.T, r.command(text))
-	g.awaitURL(r.T, g.url+"/users")
+	g.Process = harness.Start(r.T, r.command(text))
+	g.AwaitURL(r.T, g.URL+"/users")
 	r.gateway = g
 }

@@ -17,13 +17,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seeother/seeother/test/internal/harness"
+
 	"github.com/chromedp/chromedp"
 )
 
 // secure is a site behind a proxy that ends TLS: http goes to the gateway as it
 // is, https through the proxy.
 type secure struct {
-	*gateway
+	*harness.Gateway
 	https string // the site's origin
 }
 
@@ -50,7 +52,7 @@ func echoApp(t *testing.T) *httptest.Server {
 func runSecure(t *testing.T, rules string) *secure {
 	t.Helper()
 	app := echoApp(t)
-	listen := freeAddr(t)
+	listen := harness.FreeAddr(t)
 	proxy := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(&url.URL{Scheme: "http", Host: listen})
 		p.SetXForwarded()
@@ -62,16 +64,16 @@ func runSecure(t *testing.T, rules string) *secure {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{upstream: app.URL, listen: listen, adminAddr: freeAddr(t), data: filepath.Join(t.TempDir(), "data")}
-	g.url, g.admin = "http://"+g.listen, "http://"+g.adminAddr
-	g.again(t, "--config", file)
+	g := &harness.Gateway{Upstream: app.URL, Listen: listen, AdminAddr: harness.FreeAddr(t), Data: filepath.Join(t.TempDir(), "data")}
+	g.URL, g.Admin = "http://"+g.Listen, "http://"+g.AdminAddr
+	g.Again(t, "--config", file)
 	return &secure{g, proxy.URL}
 }
 
 // What is sent to http arrives over https as it was: method, body, query.
 func TestHTTPSRedirectKeepsTheRequest(t *testing.T) {
 	t.Parallel()
-	curl := needCommand(t, "curl")
+	curl := harness.NeedCommand(t, "curl")
 	s := runSecure(t, "rules:\n  - {path: /old/*, intent: moved, target: \"/new/{*}\"}\n")
 	upload := filepath.Join(t.TempDir(), "upload")
 	if err := os.WriteFile(upload, []byte("a file"), 0o600); err != nil {
@@ -91,15 +93,15 @@ func TestHTTPSRedirectKeepsTheRequest(t *testing.T) {
 		"a path as it stood": {nil, "/a%2Fb/%C3%A4", "GET /a%2Fb/%C3%A4  as https"},
 	} {
 		args := append([]string{"--silent", "--show-error", "--insecure", "--location", "--max-redirs", "1"}, tt.args...)
-		if got := run(t, curl, append(args, s.url+tt.path)...); got != tt.want {
+		if got := harness.Run(t, curl, append(args, s.URL+tt.path)...); got != tt.want {
 			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
 	}
-	head := run(t, curl, "--silent", "--insecure", "--head", s.https+"/a")
+	head := harness.Run(t, curl, "--silent", "--insecure", "--head", s.https+"/a")
 	if !strings.Contains(strings.ToLower(head), "strict-transport-security: max-age=31536000\r\n") {
 		t.Errorf("https has no HSTS:\n%s", head)
 	}
-	head = run(t, curl, "--silent", "--head", s.url+"/a")
+	head = harness.Run(t, curl, "--silent", "--head", s.URL+"/a")
 	if strings.Contains(strings.ToLower(head), "strict-transport-security") || !strings.Contains(head, "308") {
 		t.Errorf("http:\n%s", head)
 	}
@@ -110,16 +112,16 @@ func TestHTTPSRedirectInABrowser(t *testing.T) {
 	t.Parallel()
 	s := runSecure(t, "rules:\n  - {path: /done, intent: result, target: /thanks}\n")
 	app := echoApp(t) // a page elsewhere
-	b := browse(t, app.URL+"/form?to="+url.QueryEscape(s.url+"/order?b=1"))
-	b.do(t, chromedp.Click(chromedp.ID("send")))
-	b.await(t, fmt.Sprintf(`location.href === %q`, s.https+"/order?b=1"))
-	if got, want := evaluate[string](t, b, "document.body.innerText"), "POST /order?b=1 amount=7 as https"; got != want {
+	b := harness.Browse(t, app.URL+"/form?to="+url.QueryEscape(s.URL+"/order?b=1"))
+	b.Do(t, chromedp.Click(chromedp.ID("send")))
+	b.Await(t, fmt.Sprintf(`location.href === %q`, s.https+"/order?b=1"))
+	if got, want := harness.Evaluate[string](t, b, "document.body.innerText"), "POST /order?b=1 amount=7 as https"; got != want {
 		t.Errorf("the form became %q, want %q", got, want)
 	}
-	b = browse(t, app.URL+"/form?to="+url.QueryEscape(s.https+"/done"))
-	b.do(t, chromedp.Click(chromedp.ID("send")))
-	b.await(t, fmt.Sprintf(`location.href === %q`, s.https+"/thanks"))
-	if got, want := evaluate[string](t, b, "document.body.innerText"), "GET /thanks  as https"; got != want {
+	b = harness.Browse(t, app.URL+"/form?to="+url.QueryEscape(s.https+"/done"))
+	b.Do(t, chromedp.Click(chromedp.ID("send")))
+	b.Await(t, fmt.Sprintf(`location.href === %q`, s.https+"/thanks"))
+	if got, want := harness.Evaluate[string](t, b, "document.body.innerText"), "GET /thanks  as https"; got != want {
 		t.Errorf("the result became %q, want %q", got, want)
 	}
 }
@@ -132,7 +134,7 @@ func raw(t *testing.T, addr, text string) (*http.Response, error) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(harness.Patience))
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +161,7 @@ func TestBadRequestsMeetRules(t *testing.T) {
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := runGateway(t, echoApp(t).URL, "--rules", file)
+	g := harness.RunGateway(t, echoApp(t).URL, "--rules", file)
 	targets := []string{}
 	for _, prefix := range []string{"/old/", "/path/", "/up/", "/host/", "/re/", "/re", "/arg?to=", "/", ""} {
 		for _, rest := range []string{
@@ -174,7 +176,7 @@ func TestBadRequestsMeetRules(t *testing.T) {
 	redirects, refused := 0, 0
 	for i, target := range targets {
 		for _, host := range []string{hosts[0], hosts[i%len(hosts)], "evil.example"} {
-			res, err := raw(t, g.listen, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+			res, err := raw(t, g.Listen, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 			if err != nil {
 				t.Errorf("%.80q, Host %q: %v", target, host, err)
 				continue
@@ -203,7 +205,7 @@ func TestBadRequestsMeetRules(t *testing.T) {
 	if redirects < 100 || refused < 100 {
 		t.Errorf("%d redirects and %d refusals only: is the test still about anything?", redirects, refused)
 	}
-	res, err := raw(t, g.listen, "GET /old/"+strings.Repeat("a", 80<<10)+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	res, err := raw(t, g.Listen, "GET /old/"+strings.Repeat("a", 80<<10)+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	if err != nil || res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a path of 80 KiB: %v, %v", res, err)
 	}
@@ -228,7 +230,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 	}
 	write(0)
-	g := runGateway(t, echoApp(t).URL, "--rules", file)
+	g := harness.RunGateway(t, echoApp(t).URL, "--rules", file)
 	stop := make(chan struct{})
 	var all sync.WaitGroup
 	var sent atomic.Int64
@@ -240,7 +242,7 @@ func TestReloadUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				a, err := try(t.Context(), request{method: "GET", url: fmt.Sprintf("%s/old/%d", g.url, i%50_000)})
+				a, err := try(t.Context(), request{method: "GET", url: fmt.Sprintf("%s/old/%d", g.URL, i%50_000)})
 				if err != nil || a.status != 308 || !strings.HasSuffix(a.header.Get("Location"), fmt.Sprintf("/%d", i%50_000)) {
 					t.Errorf("answered %d %q, %v", a.status, a.header.Get("Location"), err)
 				}
@@ -251,8 +253,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	for version := 1; version <= 3; version++ {
 		write(version)
 		want := fmt.Sprintf("/v%d/7", version)
-		eventually(t, want, func() bool {
-			a, err := try(t.Context(), request{method: "GET", url: g.url + "/old/7"})
+		harness.Eventually(t, want, func() bool {
+			a, err := try(t.Context(), request{method: "GET", url: g.URL + "/old/7"})
 			return err == nil && a.header.Get("Location") == want
 		})
 	}

@@ -10,40 +10,42 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // ownApps are apps that the gateway starts by itself.
 var ownApps = []struct {
 	name  string
 	says  string // what it writes once it listens
-	start func(*testing.T) command
+	start func(*testing.T) harness.Command
 }{
 	{"flask run", "Running on http://127.0.0.1:", flaskRun},
-	{"node app.js", "listening on ", func(t *testing.T) command { return express(t, "") }},
+	{"node app.js", "listening on ", func(t *testing.T) harness.Command { return express(t, "") }},
 }
 
 // flaskRun is Flask's own server, as developers start it.
-func flaskRun(t *testing.T) command {
+func flaskRun(t *testing.T) harness.Command {
 	t.Helper()
 	needFlask(t)
-	return command{path: python, args: []string{"-m", "flask", "run"}, dir: absolute(t, "apps/flask"), env: []string{"PYTHONDONTWRITEBYTECODE=1"}}
+	return harness.Command{Path: python, Args: []string{"-m", "flask", "run"}, Dir: harness.Absolute(t, "apps/flask"), Env: []string{"PYTHONDONTWRITEBYTECODE=1"}}
 }
 
 // runWithApp starts `seeother run -- COMMAND` and waits until the app answers
 // through the gateway. mark is in the environment of every process of it.
-func runWithApp(t *testing.T, c command) (g *gateway, mark string) {
+func runWithApp(t *testing.T, c harness.Command) (g *harness.Gateway, mark string) {
 	t.Helper()
 	mark = filepath.Join(t.TempDir(), "app.db")
-	g = &gateway{listen: freeAddr(t), adminAddr: freeAddr(t), data: filepath.Join(t.TempDir(), "data")}
-	g.url, g.admin = "http://"+g.listen, "http://"+g.adminAddr
-	args := append([]string{"run", "--listen", g.listen, "--admin", g.adminAddr, "--data", g.data, "--", c.path}, c.args...)
-	g.process = start(t, command{path: binary, args: args, dir: c.dir, env: append(c.env, "APP_DB="+mark)})
+	g = &harness.Gateway{Listen: harness.FreeAddr(t), AdminAddr: harness.FreeAddr(t), Data: filepath.Join(t.TempDir(), "data")}
+	g.URL, g.Admin = "http://"+g.Listen, "http://"+g.AdminAddr
+	args := append([]string{"run", "--listen", g.Listen, "--admin", g.AdminAddr, "--data", g.Data, "--", c.Path}, c.Args...)
+	g.Process = harness.Start(t, harness.Command{Path: harness.Binary, Args: args, Dir: c.Dir, Env: append(c.Env, "APP_DB="+mark)})
 	t.Cleanup(func() {
 		for _, pid := range marked(t, mark) {
 			syscall.Kill(pid, syscall.SIGKILL) // a test that failed leaves nothing either
 		}
 	})
-	g.awaitURL(t, g.url+"/users/121")
+	g.AwaitURL(t, g.URL+"/users/121")
 	return g, mark
 }
 
@@ -53,7 +55,7 @@ func marked(t *testing.T, mark string) []int {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil || len(files) == 0 {
-		need(t, "Linux's /proc", os.ErrNotExist)
+		harness.Need(t, "Linux's /proc", os.ErrNotExist)
 	}
 	var pids []int
 	for _, file := range files {
@@ -69,7 +71,7 @@ func marked(t *testing.T, mark string) []int {
 // wantNoneLeft waits until no process of the gateway and its app is left.
 func wantNoneLeft(t *testing.T, mark string) {
 	t.Helper()
-	eventually(t, "every process of the app to end", func() bool { return len(marked(t, mark)) == 0 })
+	harness.Eventually(t, "every process of the app to end", func() bool { return len(marked(t, mark)) == 0 })
 }
 
 func TestRunStartsAndStopsTheApp(t *testing.T) {
@@ -82,8 +84,8 @@ func TestRunStartsAndStopsTheApp(t *testing.T) {
 				if n := len(marked(t, mark)); n < 2 {
 					t.Fatalf("%d processes run, want the gateway and the app", n)
 				}
-				g.awaitLog(t, own.says)
-				if a := send(t, request{method: "DELETE", url: g.url + "/users/123"}); a.status != http.StatusSeeOther {
+				g.AwaitLog(t, own.says)
+				if a := send(t, request{method: "DELETE", url: g.URL + "/users/123"}); a.status != http.StatusSeeOther {
 					t.Errorf("DELETE /users/123 = %d, want 303", a.status)
 				}
 
@@ -93,21 +95,21 @@ func TestRunStartsAndStopsTheApp(t *testing.T) {
 				}
 				slow := make(chan result, 1)
 				go func() {
-					a, err := try(t.Context(), order(g.url, "slow", 1500))
+					a, err := try(t.Context(), order(g.URL, "slow", 1500))
 					slow <- result{a, err}
 				}()
-				g.awaitRunning(t, 1)
-				g.signal(t, sig)
+				g.AwaitRunning(t, 1)
+				g.Signal(t, sig)
 				if got := <-slow; got.err != nil || got.status != http.StatusCreated {
 					t.Errorf("what ran when %v came = %d %s, %v; want 201", sig, got.status, got.body, got.err)
 				}
-				if code := g.exit(t); code != 0 {
-					t.Errorf("exit code %d, want 0:\n%s", code, g.out.tail())
+				if code := g.Exit(t); code != 0 {
+					t.Errorf("exit code %d, want 0:\n%s", code, g.Out.Tail())
 				}
 				if left := marked(t, mark); len(left) > 0 {
 					t.Errorf("processes %v outlive the gateway", left)
 				}
-				if !gone(g.listen) || !gone(g.adminAddr) {
+				if !gone(g.Listen) || !gone(g.AdminAddr) {
 					t.Error("something still listens")
 				}
 			})
@@ -118,8 +120,8 @@ func TestRunStartsAndStopsTheApp(t *testing.T) {
 func TestKilledGatewayTakesItsAppAlong(t *testing.T) {
 	t.Parallel()
 	g, mark := runWithApp(t, express(t, ""))
-	g.signal(t, syscall.SIGKILL)
-	<-g.done
+	g.Signal(t, syscall.SIGKILL)
+	<-g.Done
 	wantNoneLeft(t, mark)
 }
 
@@ -138,16 +140,16 @@ func TestAppThatEnds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			mark := filepath.Join(t.TempDir(), "mark")
-			listen := freeAddr(t)
-			p := start(t, command{path: binary, env: []string{"MARK=" + mark}, args: []string{
-				"run", "--listen", listen, "--admin", freeAddr(t), "--data", filepath.Join(t.TempDir(), "data"), "--", "sh", "-c", c.script,
+			listen := harness.FreeAddr(t)
+			p := harness.Start(t, harness.Command{Path: harness.Binary, Env: []string{"MARK=" + mark}, Args: []string{
+				"run", "--listen", listen, "--admin", harness.FreeAddr(t), "--data", filepath.Join(t.TempDir(), "data"), "--", "sh", "-c", c.script,
 			}})
-			if code := p.exit(t); code != c.code {
+			if code := p.Exit(t); code != c.code {
 				t.Errorf("exit code %d, want the app's, %d", code, c.code)
 			}
 			for _, text := range c.says {
-				if !strings.Contains(p.out.String(), text) {
-					t.Errorf("the output lacks %q:\n%s", text, p.out.tail())
+				if !strings.Contains(p.Out.String(), text) {
+					t.Errorf("the output lacks %q:\n%s", text, p.Out.Tail())
 				}
 			}
 			wantNoneLeft(t, mark)
@@ -157,7 +159,7 @@ func TestAppThatEnds(t *testing.T) {
 		})
 	}
 
-	code, out := seeother(t, nil, "run", "--listen", freeAddr(t), "--admin", freeAddr(t),
+	code, out := seeother(t, nil, "run", "--listen", harness.FreeAddr(t), "--admin", harness.FreeAddr(t),
 		"--data", filepath.Join(t.TempDir(), "data"), "--", "no-such-program", "run")
 	wantRefusal(t, code, out, 1, `"no-such-program"`)
 }

@@ -8,15 +8,17 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 func TestReportOnlyChangesNothing(t *testing.T) {
 	t.Parallel()
 	app := newLedger(t)
-	g := runGateway(t, app.url, "--report-only")
+	g := harness.RunGateway(t, app.url, "--report-only")
 	for _, r := range []request{{method: "POST", url: "/form"}, {method: "DELETE", url: "/users/123"}, {method: "GET", url: "/users"}} {
 		there, here := r, r
-		there.url, here.url = app.url+r.url, g.url+r.url
+		there.url, here.url = app.url+r.url, g.URL+r.url
 		direct, through := send(t, there), send(t, here)
 		direct.header.Del("Date")
 		through.header.Del("Date")
@@ -24,13 +26,13 @@ func TestReportOnlyChangesNothing(t *testing.T) {
 			t.Errorf("%s %s: the app answers %+v, and through the gateway %+v", r.method, r.url, direct, through)
 		}
 	}
-	twice := order(g.url, "twice", 0)
+	twice := order(g.URL, "twice", 0)
 	for range 2 {
 		if a := send(t, twice); a.status != http.StatusCreated || a.replayed() {
 			t.Errorf("an order = %d %s, want 201 from the app", a.status, a.body)
 		}
 	}
-	malformed := order(g.url, "malformed", 0)
+	malformed := order(g.URL, "malformed", 0)
 	malformed.key = `"open`
 	if a := send(t, malformed); a.status != http.StatusCreated {
 		t.Errorf("an order with a malformed key = %d, want 201", a.status)
@@ -42,26 +44,11 @@ func TestReportOnlyChangesNothing(t *testing.T) {
 		"once: repeated  (report: not changed)",
 		"once: malformed  (report: not changed)",
 	} {
-		g.awaitLog(t, line)
+		g.AwaitLog(t, line)
 	}
-	if code, out := seeother(t, nil, "stage", "set", "see-other", "enforce", "--admin", g.adminAddr); code != 1 || !strings.Contains(out, "report_only") {
+	if code, out := seeother(t, nil, "stage", "set", "see-other", "enforce", "--admin", g.AdminAddr); code != 1 || !strings.Contains(out, "report_only") {
 		t.Errorf("stage set = exit code %d, want 1 and the reason:\n%s", code, out)
 	}
-}
-
-// awaitLog waits until the process wrote text.
-func (p *process) awaitLog(t *testing.T, text string) {
-	t.Helper()
-	eventually(t, fmt.Sprintf("the log to say %q", text), func() bool {
-		select {
-		case <-p.done:
-			if !strings.Contains(p.out.String(), text) {
-				t.Fatalf("%s ended (%v) without saying %q:\n%s", p.name, p.err, text, p.out.tail())
-			}
-		default:
-		}
-		return strings.Contains(p.out.String(), text)
-	})
 }
 
 const smokeConfig = `
@@ -72,9 +59,9 @@ smoke:
 `
 
 // wantDeletes fails unless the gateway answers status to a DELETE.
-func wantDeletes(t *testing.T, g *gateway, status int) {
+func wantDeletes(t *testing.T, g *harness.Gateway, status int) {
 	t.Helper()
-	if a := send(t, request{method: "DELETE", url: g.url + "/users/123"}); a.status != status {
+	if a := send(t, request{method: "DELETE", url: g.URL + "/users/123"}); a.status != status {
 		t.Errorf("DELETE /users/123 = %d, want %d", a.status, status)
 	}
 }
@@ -82,11 +69,11 @@ func wantDeletes(t *testing.T, g *gateway, status int) {
 func TestStageRisesOnlyBehindSmokeRequests(t *testing.T) {
 	t.Parallel()
 	app := newLedger(t)
-	g := runGateway(t, app.url, "--config", writeFile(t, "seeother.yaml", smokeConfig))
+	g := harness.RunGateway(t, app.url, "--config", writeFile(t, "seeother.yaml", smokeConfig))
 	wantDeletes(t, g, http.StatusFound)
 
 	app.sick.Store(true)
-	code, out := seeother(t, nil, "stage", "set", "see-other", "enforce", "--admin", g.adminAddr)
+	code, out := seeother(t, nil, "stage", "set", "see-other", "enforce", "--admin", g.AdminAddr)
 	wantRefusal(t, code, out, 1, "well: GET /health: want status 200, got status 500")
 	if strings.Contains(out, "list:") {
 		t.Errorf("a request that passed is named:\n%s", out)
@@ -94,7 +81,7 @@ func TestStageRisesOnlyBehindSmokeRequests(t *testing.T) {
 	wantDeletes(t, g, http.StatusFound)
 
 	app.sick.Store(false)
-	code, out = seeother(t, nil, "stage", "set", "see-other", "enforce", "--admin", g.adminAddr)
+	code, out = seeother(t, nil, "stage", "set", "see-other", "enforce", "--admin", g.AdminAddr)
 	if code != 0 {
 		t.Fatalf("stage set = exit code %d:\n%s", code, out)
 	}
@@ -102,15 +89,15 @@ func TestStageRisesOnlyBehindSmokeRequests(t *testing.T) {
 
 	// Going back needs no smoke requests, and what was set outlives a restart.
 	app.sick.Store(true)
-	run(t, binary, "stage", "set", "see-other", "off", "--admin", g.adminAddr)
+	harness.Run(t, harness.Binary, "stage", "set", "see-other", "off", "--admin", g.AdminAddr)
 	wantDeletes(t, g, http.StatusFound)
-	g.kill()
-	g.again(t, "--config", writeFile(t, "seeother.yaml", smokeConfig))
-	if list := run(t, binary, "stage", "list", "--admin", g.adminAddr); !strings.Contains(list, "see-other  off\n") {
+	g.Kill()
+	g.Again(t, "--config", writeFile(t, "seeother.yaml", smokeConfig))
+	if list := harness.Run(t, harness.Binary, "stage", "list", "--admin", g.AdminAddr); !strings.Contains(list, "see-other  off\n") {
 		t.Errorf("after a restart the stages are\n%s", list)
 	}
 
-	code, out = seeother(t, nil, "stage", "set", "nothing", "off", "--admin", g.adminAddr)
+	code, out = seeother(t, nil, "stage", "set", "nothing", "off", "--admin", g.AdminAddr)
 	wantRefusal(t, code, out, 1, `"nothing"`, "stage list")
 }
 
@@ -123,33 +110,33 @@ func TestReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g := runGateway(t, app.url, "--config", file)
+	g := harness.RunGateway(t, app.url, "--config", file)
 	wantDeletes(t, g, http.StatusFound)
 
 	rewrite("see_other: {stage: enforced}\n")
-	g.signal(t, syscall.SIGHUP)
-	g.awaitLog(t, file+":1:20:")
+	g.Signal(t, syscall.SIGHUP)
+	g.AwaitLog(t, file+":1:20:")
 	wantDeletes(t, g, http.StatusFound)
 
 	rewrite("see_other: {stage: enforce}\n")
-	g.signal(t, syscall.SIGHUP)
-	g.awaitLog(t, "the configuration is read again")
+	g.Signal(t, syscall.SIGHUP)
+	g.AwaitLog(t, "the configuration is read again")
 	wantDeletes(t, g, http.StatusSeeOther)
 
 	// One that waits for smoke requests rises by itself once they pass.
 	rewrite("see_other: {stage: off}\n")
-	g.signal(t, syscall.SIGHUP)
-	eventually(t, "the stage to fall", func() bool {
-		return strings.Contains(run(t, binary, "stage", "list", "--admin", g.adminAddr), "see-other  off\n")
+	g.Signal(t, syscall.SIGHUP)
+	harness.Eventually(t, "the stage to fall", func() bool {
+		return strings.Contains(harness.Run(t, harness.Binary, "stage", "list", "--admin", g.AdminAddr), "see-other  off\n")
 	})
 	app.sick.Store(true)
 	rewrite("smoke: [{name: well, path: /health}]\n")
-	g.signal(t, syscall.SIGHUP)
-	g.awaitLog(t, "smoke request failed")
+	g.Signal(t, syscall.SIGHUP)
+	g.AwaitLog(t, "smoke request failed")
 	wantDeletes(t, g, http.StatusFound)
 	app.sick.Store(false)
-	g.signal(t, syscall.SIGHUP)
-	g.awaitLog(t, "smoke requests passed")
+	g.Signal(t, syscall.SIGHUP)
+	g.AwaitLog(t, "smoke requests passed")
 	wantDeletes(t, g, http.StatusSeeOther)
 }
 
@@ -157,14 +144,14 @@ func TestCanaryIsTheSameForOneClient(t *testing.T) {
 	t.Parallel()
 	app := newLedger(t)
 	config := "trust: {proxies: [127.0.0.1]}\nsee_other: {stage: canary 50%}\n"
-	g := runGateway(t, app.url, "--config", writeFile(t, "seeother.yaml", config))
+	g := harness.RunGateway(t, app.url, "--config", writeFile(t, "seeother.yaml", config))
 	const clients = 60
 	first := make([]int, clients)
 	count := map[int]int{}
 	for round := range 2 {
 		for i := range clients {
 			client := map[string]string{"X-Forwarded-For": fmt.Sprintf("203.0.113.%d", i)}
-			a := send(t, request{method: "DELETE", url: g.url + "/users/123", header: client})
+			a := send(t, request{method: "DELETE", url: g.URL + "/users/123", header: client})
 			count[a.status]++
 			if round == 0 {
 				first[i] = a.status
@@ -179,5 +166,5 @@ func TestCanaryIsTheSameForOneClient(t *testing.T) {
 	if count[302]+count[303] != 2*clients || count[303] < 24 || count[303] > 96 {
 		t.Errorf("canary 50%% answered %v, want 302 and 303 for about a half each", count)
 	}
-	g.awaitLog(t, "(canary 50%: not changed)")
+	g.AwaitLog(t, "(canary 50%: not changed)")
 }

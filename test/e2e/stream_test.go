@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seeother/seeother/test/internal/harness"
+
 	"github.com/coder/websocket"
 )
 
@@ -24,7 +26,7 @@ func serverSentEvents(t *testing.T, s site) {
 	// The stream lasts for 30 s: events that arrive before are not held back.
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.gateway.url+"/events", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.gateway.URL+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,7 @@ func serverSentEvents(t *testing.T, s site) {
 		}
 	}
 
-	first := evaluate[[]string](t, browse(t, s.gateway.url), `new Promise((done, failed) => {
+	first := harness.Evaluate[[]string](t, harness.Browse(t, s.gateway.URL), `new Promise((done, failed) => {
 		const got = [], source = new EventSource('/events');
 		setTimeout(() => failed('no events in time'), 15000);
 		source.onmessage = (e) => { got.push(e.data); if (got.length === 2) { source.close(); done(got); } };
@@ -51,9 +53,9 @@ func serverSentEvents(t *testing.T, s site) {
 }
 
 func webSocket(t *testing.T, s site) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, s.gateway.url+"/ws", nil)
+	conn, _, err := websocket.Dial(ctx, s.gateway.URL+"/ws", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func webSocket(t *testing.T, s site) {
 		t.Errorf("close: %v", err)
 	}
 
-	echoed := evaluate[string](t, browse(t, s.gateway.url), `new Promise((done, failed) => {
+	echoed := harness.Evaluate[string](t, harness.Browse(t, s.gateway.URL), `new Promise((done, failed) => {
 		const socket = new WebSocket('ws://' + location.host + '/ws');
 		socket.onopen = () => socket.send('from a browser');
 		socket.onmessage = (e) => { done(e.data); socket.close(); };
@@ -93,8 +95,8 @@ const (
 // Linux remembers the most memory that a process ever had.
 func uploads(t *testing.T, a *app) {
 	for _, key := range []string{"", "upload"} {
-		g := runGateway(t, a.url)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/upload", newPattern(uploadSize))
+		g := harness.RunGateway(t, a.url)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+"/upload", newPattern(uploadSize))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,12 +115,12 @@ func uploads(t *testing.T, a *app) {
 		if err != nil || res.StatusCode != http.StatusOK || !want.Match(body) {
 			t.Errorf("key %q: %d %s (%v), want something like %s", key, res.StatusCode, body, err, want)
 		}
-		if got := peakMemory(t, g.process); got > memoryLimit {
+		if got := peakMemory(t, g.Process); got > memoryLimit {
 			t.Errorf("key %q: the gateway took %d KiB, want at most %d", key, got, memoryLimit)
 		} else {
 			t.Logf("key %q: the gateway took %d KiB", key, got)
 		}
-		g.kill()
+		g.Kill()
 	}
 }
 
@@ -157,11 +159,11 @@ var uploadHash = sync.OnceValue(func() string {
 })
 
 // peakMemory is the most memory that a process had so far, in KiB.
-func peakMemory(t *testing.T, p *process) int {
+func peakMemory(t *testing.T, p *harness.Process) int {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 	if err != nil {
-		need(t, "Linux's /proc", err)
+		harness.Need(t, "Linux's /proc", err)
 	}
 	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
 	if found == nil {

@@ -1,10 +1,12 @@
-package e2e
+package harness
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,7 +53,7 @@ func openBrowser() {
 	ctx, closeAll := chromedp.NewContext(allocator)
 	browser.ctx = ctx
 	browser.close = func() {
-		timed, cancel := context.WithTimeout(ctx, patience)
+		timed, cancel := context.WithTimeout(ctx, Patience)
 		_ = chromedp.Cancel(timed) // it ends with its allocator, if not by itself
 		cancel()
 		closeAll()
@@ -67,39 +69,68 @@ func closeBrowser() {
 	}
 }
 
-// tab is a page in Chromium. What it says on its console is kept.
-type tab struct {
-	ctx context.Context
+// Tab is a page in Chromium. What it says on its console is kept.
+type Tab struct {
+	Ctx context.Context
 
 	mu       sync.Mutex
 	messages []chromedp.ConsoleMessage // guarded by mu
+	dialogs  []string                  // guarded by mu
 }
 
-// browse opens url in a new tab.
-func browse(t *testing.T, url string) *tab {
+// Messages are those that the pages wrote to the console so far.
+func (b *Tab) Messages() []chromedp.ConsoleMessage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.messages)
+}
+
+// Dialogs are those that the pages opened so far, each as its type and text.
+func (b *Tab) Dialogs() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.dialogs)
+}
+
+// Browse opens url in a new tab. All such tabs are one person's: they share their
+// cookies, and those of 127.0.0.1 are the same for all its ports.
+func Browse(t *testing.T, url string) *Tab {
+	t.Helper()
+	b := open(t)
+	b.Do(t, chromedp.Navigate(url))
+	return b
+}
+
+// Visit opens a new tab of somebody who has not been here before: without the
+// cookies and the cache of others.
+func Visit(t *testing.T) *Tab {
+	t.Helper()
+	return open(t, chromedp.WithNewBrowserContext())
+}
+
+func open(t *testing.T, options ...chromedp.ContextOption) *Tab {
 	t.Helper()
 	browser.once.Do(openBrowser)
 	if errors.Is(browser.err, exec.ErrNotFound) {
-		need(t, "chromium", browser.err)
+		Need(t, "chromium", browser.err)
 	}
 	if browser.err != nil {
 		t.Fatalf("chromium: %v", browser.err)
 	}
-	ctx, closeTab := chromedp.NewContext(browser.ctx)
+	ctx, closeTab := chromedp.NewContext(browser.ctx, options...)
 	t.Cleanup(closeTab)
 	// The tab lives as long as the context of its first action.
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("chromium: %v", err)
 	}
-	b := &tab{ctx: ctx}
+	b := &Tab{Ctx: ctx}
 	b.listen()
-	b.do(t, chromedp.Navigate(url))
 	return b
 }
 
 // listen keeps what the page says, and agrees to what it asks.
-func (b *tab) listen() {
-	messages, dialogs := chromedp.Console(b.ctx), chromedp.Events(b.ctx, page.JavascriptDialogOpening)
+func (b *Tab) listen() {
+	messages, dialogs := chromedp.Console(b.Ctx), chromedp.Events(b.Ctx, page.JavascriptDialogOpening)
 	go func() {
 		for m, err := range messages {
 			if err != nil {
@@ -111,33 +142,43 @@ func (b *tab) listen() {
 		}
 	}()
 	go func() {
-		for _, err := range dialogs {
+		for d, err := range dialogs {
 			if err != nil {
 				return
 			}
+			b.mu.Lock()
+			b.dialogs = append(b.dialogs, string(d.Type)+" "+d.Message)
+			b.mu.Unlock()
 			yes := page.HandleJavaScriptDialogParams{Accept: true}
-			if _, err := chromedp.Call(b.ctx, page.HandleJavaScriptDialog, yes); err != nil {
+			if _, err := chromedp.Call(b.Ctx, page.HandleJavaScriptDialog, yes); err != nil {
 				return // the tab is gone
 			}
 		}
 	}()
 }
 
-// wantQuiet fails when the page wrote a warning or an error to its console:
+// WantQuiet fails when the page wrote a warning or an error to its console:
 // an exception, a request that failed, a breach of its Content-Security-Policy.
 // One that contains a text of except is expected.
-func (b *tab) wantQuiet(t *testing.T, except ...string) {
+func (b *Tab) WantQuiet(t *testing.T, except ...string) {
 	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, m := range b.messages {
+	for _, complaint := range b.Complaints(except...) {
+		t.Errorf("the page's console: %s", complaint)
+	}
+}
+
+// Complaints are the warnings and errors that WantQuiet looks for.
+func (b *Tab) Complaints(except ...string) []string {
+	var found []string
+	for _, m := range b.Messages() {
 		switch m.Type {
 		case chromedp.ConsoleError, chromedp.ConsoleWarning, chromedp.ConsoleException, "assert":
 			if !containsAny(m.String()+" "+m.URL, except) {
-				t.Errorf("the page's console: %s (%s:%d)", m, m.URL, m.Line)
+				found = append(found, fmt.Sprintf("%s (%s:%d)", m, m.URL, m.Line))
 			}
 		}
 	}
+	return found
 }
 
 func containsAny(text string, parts []string) bool {
@@ -149,33 +190,33 @@ func containsAny(text string, parts []string) bool {
 	return false
 }
 
-// do carries out what a person does, one step after the other.
-func (b *tab) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
+// Do carries out what a person does, one step after the other.
+func (b *Tab) Do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.Ctx, Patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		t.Fatalf("chromium: %v", err)
 	}
 }
 
-// await waits until a JavaScript expression is true, also over the load of
+// Await waits until a JavaScript expression is true, also over the load of
 // another page.
-func (b *tab) await(t *testing.T, js string) {
+func (b *Tab) Await(t *testing.T, js string) {
 	t.Helper()
-	eventually(t, js, func() bool {
-		ctx, cancel := context.WithTimeout(b.ctx, patience)
+	Eventually(t, js, func() bool {
+		ctx, cancel := context.WithTimeout(b.Ctx, Patience)
 		defer cancel()
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+js+")"))
 		return err == nil && ok
 	})
 }
 
-// evaluate runs JavaScript in the page, awaits it when it is a promise, and
+// Evaluate runs JavaScript in the page, awaits it when it is a promise, and
 // returns its value.
-func evaluate[T any](t *testing.T, b *tab, js string) T {
+func Evaluate[T any](t *testing.T, b *Tab, js string) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.Ctx, Patience)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
 	if err != nil {
