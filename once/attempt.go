@@ -13,9 +13,10 @@ import (
 type Attempt struct {
 	record string
 
-	mu      sync.Mutex
-	outcome outcome
-	reason  string
+	mu        sync.Mutex
+	outcome   outcome
+	reason    string
+	cancelled bool // its sender did, and the app's request was cut off
 }
 
 type attemptKey struct{}
@@ -55,4 +56,28 @@ func (a *Attempt) said(status int) (outcome, string) {
 		return outcomeCompleted, ""
 	}
 	return a.outcome, a.reason
+}
+
+func (a *Attempt) cancel() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cancelled = true
+}
+
+// cutOff is true when the app was cut off, and has not answered with this status
+// before; 0: not at all.
+func (a *Attempt) cutOff(status int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cancelled && (status == 0 && a.outcome != outcomeReleased || a.outcome == outcomeUncertain)
+}
+
+// reasonFor is why nobody knows what came of it.
+func (a *Attempt) reasonFor(doubt string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cancelled {
+		return cancelledReason
+	}
+	return doubt
 }

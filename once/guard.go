@@ -35,6 +35,7 @@ type Guard struct {
 	stopped  sync.WaitGroup
 	mu       sync.Mutex
 	runs     map[*run]struct{} // starts of this process, for their leases
+	idle     chan struct{}     // closed when there are none any more; nil: nobody waits; guarded by mu
 	givenUp  map[string]unused // by owner; guarded by mu, as runs and closed are
 	closed   bool
 	skew     atomic.Int64  // the store's clock less this one, in nanoseconds

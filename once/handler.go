@@ -114,6 +114,8 @@ type exchange struct {
 	known     bool // a record was seen that forbids another run
 	waited    bool
 	probed    bool
+	lent      bool   // the app runs beside the request, and what it holds is given back there
+	stack     []byte // of a panic of the app
 }
 
 func (x *exchange) serve(key string) {
@@ -130,7 +132,7 @@ func (x *exchange) serve(key string) {
 	if !x.enter() {
 		return
 	}
-	defer x.guard.load.leave(x.group)
+	defer x.leave()
 
 	x.early = earlyOf(x.r)
 	if len(x.policy.Key.Varies) > 0 {
@@ -141,7 +143,6 @@ func (x *exchange) serve(key string) {
 		x.refuseBody(err)
 		return
 	}
-	defer func() { x.body.close(x.guard) }()
 	if key == "" {
 		if key, err = x.keyInBody(); err != nil {
 			x.refuseKey(err)
@@ -154,6 +155,17 @@ func (x *exchange) serve(key string) {
 		Method: x.r.Method, Host: x.r.Host, Path: x.r.URL.EscapedPath(), Route: x.policy.Route, Principal: x.principal.Kind,
 	}
 	x.resolve()
+}
+
+// leave gives back the place and the body's memory.
+func (x *exchange) leave() {
+	if x.lent {
+		return
+	}
+	if x.body != nil {
+		x.body.close(x.guard)
+	}
+	x.guard.load.leave(x.group)
 }
 
 // clientGroup begins the group of those who have no principal: the address of
@@ -346,11 +358,11 @@ const waitPause = 50 * time.Millisecond
 
 // patience is how long this request waits for the first answer.
 func (x *exchange) patience() time.Duration {
+	if wait, ok := x.soon(); ok {
+		return wait
+	}
 	if seconds, ok := preferWait(x.r.Header); ok {
 		return min(time.Duration(seconds)*time.Second, x.guard.cfg.MaxWait)
-	}
-	if x.policy.StatusPath != "" && prefersAsync(x.r.Header) {
-		return 0
 	}
 	return x.guard.cfg.Wait
 }

@@ -44,6 +44,8 @@ type Policy struct {
 	// StatusPath is where Guard.Status is served, such as /.well-known/seeother/once/.
 	// With it a duplicate of what still runs may say Prefer: respond-async.
 	StatusPath string
+	// Later answers requests whose app takes long before it has; nil: they wait.
+	Later *Later
 
 	// Principal says on whose behalf a request comes; the zero PrincipalRule's
 	// Of where nil.
@@ -72,6 +74,9 @@ func (p Policy) Validate() error {
 	}
 	if p.StatusPath != "" && (p.StatusPath[0] != '/' || !strings.HasSuffix(p.StatusPath, "/")) {
 		errs = append(errs, fmt.Errorf("status path %q: want a slash at both ends", p.StatusPath))
+	}
+	if p.Later != nil && p.StatusPath == "" {
+		errs = append(errs, errors.New("later: want a status path"))
 	}
 	for _, s := range p.NotApplied {
 		if s < 400 || s > 599 {

@@ -38,7 +38,7 @@ func (p PrincipalRule) Of(r *http.Request) Principal {
 		// A cookie that comes twice was set by somebody else, on a path or a
 		// parent domain: it names nobody.
 		if found := r.CookiesNamed(p.Cookie); len(found) == 1 && found[0].Value != "" {
-			return newPrincipal("cookie", found[0].Value)
+			return newPrincipal(kindCookie, found[0].Value)
 		}
 	}
 	if values := r.Header.Values("Authorization"); strings.Join(values, "") != "" {
@@ -50,8 +50,11 @@ func (p PrincipalRule) Of(r *http.Request) Principal {
 	return nobody
 }
 
-// kindHeader is the Kind of a principal that a trusted proxy names.
-const kindHeader = "header"
+// Kinds of a principal: one that a trusted proxy names, and a session cookie.
+const (
+	kindHeader = "header"
+	kindCookie = "cookie"
+)
 
 // nobody is who comes without anything that names them.
 var nobody = Principal{Kind: "none"}

@@ -25,6 +25,8 @@ type recorder struct {
 	// open settles the run as "answered, body not kept" before the first byte
 	// goes to the client. Its error ends the answer.
 	open func(status int, header http.Header) error
+	// interim is told of interim answers; may be nil.
+	interim func(header http.Header)
 
 	status   int
 	sent     http.Header // the header as it was at WriteHeader
@@ -43,7 +45,13 @@ func (w *recorder) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("invalid WriteHeader code %v", status)) // as net/http, before it is on record
 	}
-	if w.status != 0 || (status >= 100 && status < 200 && status != http.StatusSwitchingProtocols) {
+	if w.status != 0 {
+		return
+	}
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		if w.interim != nil {
+			w.interim(w.header)
+		}
 		return // an interim answer belongs to a client that may have gone
 	}
 	w.status = status

@@ -174,4 +174,8 @@ func (r *run) forget() {
 	r.guard.mu.Lock()
 	defer r.guard.mu.Unlock()
 	delete(r.guard.runs, r)
+	if len(r.guard.runs) == 0 && r.guard.idle != nil {
+		close(r.guard.idle)
+		r.guard.idle = nil
+	}
 }

@@ -5,23 +5,35 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"time"
 )
 
-// start runs the app. Everything that can go wrong from here on ends in a
-// record that says so.
-func (x *exchange) start(own *run) {
-	attempt := &Attempt{record: x.id}
+// carryOut runs the app. Everything that can go wrong from here on ends in a
+// record that says so. Read is told that nothing more comes from the client.
+func (x *exchange) carryOut(own *run, read func()) {
+	attempt, s := &Attempt{record: x.id}, x.submission(own.entry)
 	ctx := context.WithValue(context.WithoutCancel(x.r.Context()), attemptKey{}, attempt)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// A goroutine that the app ended, or a panic of an observer: nothing else
 	// would settle it, and its lease would be extended for ever.
 	defer func() { _ = own.doubt(ctx, "the app ended without an answer") }()
-	req := x.forApp(ctx, func(sum []byte) error { return own.setFingerprint(ctx, sum) })
+	req := x.forApp(ctx, func(sum []byte) error {
+		err := own.setFingerprint(ctx, sum)
+		if err == nil {
+			read()
+		}
+		return err
+	})
+	if x.body.sum != nil { // it is in memory, or on disk
+		read()
+	}
+	x.prepare(req, s)
 	defer x.endStream()
-	rec := &recorder{client: x.w, header: make(http.Header), limit: x.guard.cfg.ResultLimit, guard: x.guard}
+	rec := &recorder{client: x.w, header: make(http.Header), limit: x.guard.cfg.ResultLimit, guard: x.guard, interim: x.interim(ctx, s)}
 	defer rec.letGo()
+	defer x.heed(ctx, cancel, attempt, s)()
 	settled := false
 	rec.open = func(status int, header http.Header) error {
 		settled = true
@@ -35,7 +47,9 @@ func (x *exchange) start(own *run) {
 	// HTTP/1.1 net/http looks at the body before it writes the header.
 	x.endStream()
 	switch {
-	case rec.refused != nil && (failure == nil || failure == http.ErrAbortHandler): //nolint:errorlint // a panic's value, not a chain
+	case failure == nil && !settled && attempt.cutOff(rec.status):
+		x.cutOff(own)
+	case rec.refused != nil && !isPanic(failure):
 		x.notRecorded(rec.refused)
 	case failure != nil:
 		x.broken(own, attempt, settled, failure)
@@ -107,7 +121,11 @@ func (x *exchange) cancelLate(ctx context.Context, cancel context.CancelFunc) {
 
 // run calls the app and catches its panic, so that the record can say it.
 func (x *exchange) run(w http.ResponseWriter, r *http.Request) (failure any) {
-	defer func() { failure = recover() }()
+	defer func() {
+		if failure = recover(); isPanic(failure) {
+			x.stack = debug.Stack()
+		}
+	}()
 	x.next.ServeHTTP(w, r)
 	return nil
 }
@@ -161,8 +179,8 @@ func (x *exchange) broken(own *run, a *Attempt, settled bool, failure any) {
 		x.release(own, reason)
 		panic(failure)
 	}
-	_ = own.doubt(x.r.Context(), "the app's answer was cut short") // else the lease ends, with the same result
-	if failure != http.ErrAbortHandler {                           //nolint:errorlint // a panic's value, not a chain
+	_ = own.doubt(x.r.Context(), a.reasonFor("the app's answer was cut short")) // else the lease ends, with the same result
+	if isPanic(failure) {
 		panic(failure)
 	}
 	x.cutShort()

@@ -1,36 +1,34 @@
 package once
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/internal/problem"
 	"github.com/seeother/seeother/store"
 )
 
-// status is what a status URL says while its submission runs, and the answer 202
-// that names it.
-type status struct {
-	Record  string    `json:"record"`
-	State   string    `json:"state"`
-	Started time.Time `json:"started"`
-	URL     string    `json:"url"`
-	Detail  string    `json:"detail"`
-}
-
-func writeRunning(w http.ResponseWriter, f finding, url string) {
-	body, err := json.Marshal(status{
-		Record: f.record.Key, State: StateStarted, Started: f.entry.Started.UTC(), URL: url,
-		Detail: "It is running. Ask again after Retry-After.",
-	})
-	code := http.StatusAccepted
+// WriteJSON answers with what there is to say of a submission that runs. More is
+// added to that; it must not take the names that are there.
+func (s Submission) WriteJSON(w http.ResponseWriter, code int, more map[string]any) {
+	members := map[string]any{
+		"record": s.Record, "state": StateStarted, "started": s.Started.UTC(), "url": s.URL,
+		"detail": "It is running. Ask again after Retry-After.",
+	}
+	maps.Copy(members, more)
+	body, err := json.Marshal(members)
 	if err != nil { // a year of five digits, from a broken clock
 		code, body = http.StatusInternalServerError, []byte(`{}`)
 	}
@@ -40,22 +38,6 @@ func writeRunning(w http.ResponseWriter, f finding, url string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Retry-After", strconv.Itoa(int(retrySoon.Seconds())))
 	send(w, code, nil, append(body, '\n'))
-}
-
-// respondAsync answers a duplicate of what still runs with the address where its
-// answer will be (RFC 7240 section 4.1). False: the client did not ask for that, or
-// there is no such address, or it is not known yet whether both are the same
-// submission.
-func (x *exchange) respondAsync(f finding) bool {
-	if x.policy.StatusPath == "" || !prefersAsync(x.r.Header) || f.record.State != StateStarted || f.entry.Fingerprint == nil {
-		return false
-	}
-	x.decide("deferred", 0, http.StatusAccepted, "still running; the client asked for an address to come back to")
-	url := x.policy.StatusPath + x.id
-	x.w.Header().Set("Location", url)
-	x.w.Header().Set("Preference-Applied", "respond-async")
-	writeRunning(x.w, f, url)
-	return true
 }
 
 // prefersAsync reads the respond-async preference. It has no value (RFC 7240
@@ -78,35 +60,62 @@ func prefersAsync(h http.Header) bool {
 // else, and at no other Host than its own. Where it has none, whoever asks is told
 // how far it is, and no more.
 //
-// While it runs, that is 202. Then the principal is shown the first answer, never
-// with Set-Cookie. Everything else is a problem, since it is no success: 409 where
-// the submission ended without an answer to show, 404 where there is no record for
-// this client, 503 where the store cannot be read, or too much is asked of it. A
-// request costs one read of the store, which waits for its turn, and ends when its
-// client goes away.
+// While it runs, that is 200, and Retry-After. Then the principal is sent with 303
+// to the result: to where the first answer leads, or else to /answer below the
+// status URL, which shows it. Everything else is a problem, since it is no success:
+// 409 where the submission ended without an answer to show, 404 where there is no
+// record for this client, 503 where the store cannot be read, or too much is asked
+// of it. A request costs one read of the store, which waits for its turn, and ends
+// when its client goes away.
 func (g *Guard) Status(prefix string, policyOf func(route string) (Policy, bool)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			problem.Write(w, r, problem.Details{
-				Type: "method-not-allowed", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
-				Detail: "Ask with GET what became of a submission.",
-			})
+		id, part := cutStatus(strings.TrimPrefix(r.URL.Path, prefix))
+		cancels := r.Method == http.MethodDelete && part == "" || r.Method == http.MethodPost && part == cancelPart
+		if !cancels && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			wrongMethod(w, r)
 			return
 		}
-		l := lookUp{guard: g, r: r, policyOf: policyOf}
-		f, err := l.find(strings.TrimPrefix(r.URL.Path, prefix))
+		l := lookUp{guard: g, r: r, prefix: prefix, policyOf: policyOf}
+		f, err := l.find(id)
 		defer l.letGo()
 		switch {
 		case err != nil:
 			problem.Write(w, r, unfound(err))
-		case f.showable():
+		case cancels:
+			l.cancel(w, f)
+		case f.showable() && part == answerPart:
 			showAnswer(w, f.entry)
+		case f.showable():
+			l.showResult(w, f)
 		case f.verdict == running:
-			writeRunning(w, f, prefix+f.record.Key)
+			l.showRunning(w, f)
 		default:
 			problem.Write(w, r, f.over())
 		}
+	})
+}
+
+// What may follow the id in a status URL.
+const (
+	answerPart = "/answer"
+	cancelPart = "/cancel"
+)
+
+// cutStatus cuts what may follow from the id.
+func cutStatus(text string) (id, part string) {
+	for _, part := range []string{answerPart, cancelPart} {
+		if id, ok := strings.CutSuffix(text, part); ok {
+			return id, part
+		}
+	}
+	return text, ""
+}
+
+func wrongMethod(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	problem.Write(w, r, problem.Details{
+		Type: "method-not-allowed", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+		Detail: "Ask with GET what became of a submission.",
 	})
 }
 
@@ -114,6 +123,7 @@ func (g *Guard) Status(prefix string, policyOf func(route string) (Policy, bool)
 type lookUp struct {
 	guard    *Guard
 	r        *http.Request
+	prefix   string
 	policyOf func(route string) (Policy, bool)
 	held     int64 // bytes of an answer
 }
@@ -188,8 +198,109 @@ func (l *lookUp) mayAsk(f finding) bool {
 	if !ok {
 		return false
 	}
-	who := p.withDefaults().principal(l.r)
-	return who.known() && who.Kind == f.entry.Principal && who.Hash == f.record.Group
+	p = p.withDefaults()
+	for _, who := range []Principal{p.principal(l.r), p.browser(l.r)} {
+		if who.known() && who.Kind == f.entry.Principal && who.Hash == f.record.Group {
+			return true
+		}
+	}
+	return false
+}
+
+// submission is what is found, as those are told who may ask for it.
+func (l *lookUp) submission(f finding) Submission {
+	return Submission{
+		Record: f.record.Key, Generation: f.entry.Generation, Started: f.entry.Started, URL: l.prefix + f.record.Key, Known: !f.anonymous(),
+	}
+}
+
+// later is what its route does about submissions that take long; never nil.
+func (l *lookUp) later(f finding) *Later {
+	if p, ok := l.policyOf(f.entry.Route); ok && p.Later != nil {
+		return p.Later
+	}
+	return &Later{}
+}
+
+func (l *lookUp) showRunning(w http.ResponseWriter, f finding) {
+	s := l.submission(f)
+	if show := l.later(f).Running; show != nil {
+		show(w, l.r, s)
+		return
+	}
+	s.WriteJSON(w, http.StatusOK, nil)
+}
+
+// showResult sends the client to where the first answer leads, or to the answer
+// itself. The browser that it was meant for gets its cookies, for as long as a
+// duplicate would.
+func (l *lookUp) showResult(w http.ResponseWriter, f finding) {
+	to, ok := f.leadsTo()
+	if !ok {
+		to = l.prefix + f.record.Key + answerPart
+	}
+	h := w.Header()
+	h.Set("Location", to)
+	h.Set("Cache-Control", "private, no-store")
+	if k := f.entry.Principal; (k == kindBrowser || k == kindCookie) && f.now.Sub(f.entry.Ended) < l.guard.cfg.Cookies {
+		h["Set-Cookie"] = slices.Clone(f.entry.Result.Cookies)
+	}
+	send(w, http.StatusSeeOther, nil, nil)
+}
+
+// leadsTo is where a client of the first answer goes next, if that is all there is
+// to the answer. What the app said is relative to where it was asked.
+func (f finding) leadsTo() (to string, ok bool) {
+	res := f.entry.Result
+	switch res.Status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+	default:
+		return "", false
+	}
+	location := res.Header.Get("Location")
+	if location == "" {
+		return "", false
+	}
+	var elsewhere []string // an absolute one leads where the app wants it to
+	if u, err := url.Parse(location); err == nil && u.Host != "" {
+		elsewhere = []string{u.Scheme + "://" + u.Host}
+	}
+	base, err := url.ParseRequestURI(f.entry.Path)
+	if err != nil {
+		base = nil
+	}
+	target, err := seeother.ParseTarget(location, base, elsewhere...)
+	if err != nil {
+		return "", false
+	}
+	return target.Location(), true
+}
+
+// cancel passes the sender's wish on.
+func (l *lookUp) cancel(w http.ResponseWriter, f finding) {
+	cancel := l.later(f).Cancel
+	switch {
+	case cancel == nil:
+		wrongMethod(w, l.r)
+	case f.verdict == running && !f.anonymous():
+		cancel(w, l.r, l.submission(f))
+	case l.r.Method == http.MethodPost: // a page that is behind the times
+		w.Header().Set("Location", l.prefix+f.record.Key)
+		send(w, http.StatusSeeOther, nil, nil)
+	default:
+		problem.Write(w, l.r, f.notCancellable())
+	}
+}
+
+func (f finding) notCancellable() problem.Details {
+	why := "It runs no more."
+	if f.anonymous() {
+		why = "It came without anything that names its sender, so that nobody can be told apart."
+	}
+	return problem.Details{
+		Type: "not-cancellable", Title: "This submission cannot be cancelled", Status: http.StatusConflict,
+		Detail: why + " Ask with GET what became of it.", Extra: map[string]any{"record": f.record.Key},
+	}
 }
 
 // isRecordKey says whether id looks like what recordKey makes.
@@ -229,7 +340,14 @@ func (f finding) anonymous() bool {
 // can be told apart from those who may not see it.
 func (f finding) showable() bool {
 	res := f.entry.Result
-	return f.verdict == completed && res.Replay && res.BodyKept && f.entry.ResolvedBy == "" && !f.anonymous()
+	return f.verdict == completed && res.Replay && res.BodyKept && f.entry.ResolvedBy == "" && !f.anonymous() && !f.wantsResending()
+}
+
+// wantsResending says whether the answer is a redirect that only the request itself
+// can follow, with its method and body.
+func (f finding) wantsResending() bool {
+	res := f.entry.Result
+	return res.Status == http.StatusTemporaryRedirect || res.Status == http.StatusPermanentRedirect
 }
 
 // over is what there is to say of a submission that runs no more and whose answer
@@ -237,6 +355,9 @@ func (f finding) showable() bool {
 // success.
 func (f finding) over() problem.Details {
 	p, state := f.ending()
+	if f.entry.Principal == kindBrowser {
+		p.Detail = inFormsWords.Replace(p.Detail)
+	}
 	p.Extra = map[string]any{"record": f.record.Key, "state": state, "started": f.entry.Started.UTC()}
 	if !f.entry.Ended.IsZero() {
 		p.Extra["ended"] = f.entry.Ended.UTC()
@@ -259,10 +380,16 @@ func (f finding) ending() (p problem.Details, state string) {
 			Detail: "It did not reach the app, or the app did not take it. Send it again with the same key.",
 		}, StateReleased
 	}
+	return unknownOutcome(f.entry), StateUncertain
+}
+
+// unknownOutcome says what is known of a submission that nobody knows the end of.
+func unknownOutcome(e entry) problem.Details {
 	return problem.Details{
 		Type: "outcome-uncertain", Title: "Nobody knows whether this submission happened", Status: http.StatusConflict,
-		Detail: "It is not repeated. Find out whether it happened before you send it again under a new key.",
-	}, StateUncertain
+		Detail: fmt.Sprintf("It was started at %s, and then: %s. It is not repeated. Find out whether it happened before you send it again under a new key.",
+			e.Started.UTC().Format(time.RFC3339), cmp.Or(e.Reason, "the lease ended and nobody said how it went")),
+	}
 }
 
 func (f finding) whyNotShown() string {
@@ -271,6 +398,9 @@ func (f finding) whyNotShown() string {
 		return "it came without anything that names its sender, so that nobody can be told apart; who has the key may send it again with that"
 	case f.entry.ResolvedBy != "":
 		return "an operator or a probe found out that it happened, and nobody has the app's answer"
+	}
+	if f.wantsResending() {
+		return "the app asked for it to be sent to another address, which takes the request itself"
 	}
 	return "it was too large, or a stream, and was not kept"
 }

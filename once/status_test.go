@@ -48,11 +48,13 @@ func as(who string) func(*http.Request) {
 	}
 }
 
+// ask follows the status to the answer, where it leads there.
 func (s *statusSite) ask(t testing.TB, who, id string) (*httptest.ResponseRecorder, said) {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodGet, statusPath+id, nil)
-	as(who)(r)
-	w := do(s.status, r)
+	w := s.get(statusPath+id, as(who))
+	if w.Code == http.StatusSeeOther && w.Header().Get("Location") == statusPath+id+answerPart {
+		w = s.get(statusPath+id+answerPart, as(who))
+	}
 	var said said
 	if kind := w.Header().Get("Content-Type"); strings.HasPrefix(kind, "application/") {
 		if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil {
@@ -62,6 +64,12 @@ func (s *statusSite) ask(t testing.TB, who, id string) (*httptest.ResponseRecord
 	return w, said
 }
 
+func (s *statusSite) get(path string, change func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	change(r)
+	return do(s.status, r)
+}
+
 // said is what both kinds of JSON say: how far it is, and that it is over without
 // an answer to show.
 type said struct {
@@ -69,8 +77,8 @@ type said struct {
 	Started, Ended                   time.Time
 }
 
-// TestADuplicateMayComeBackLater goes the whole way: 202, a status that runs, and
-// the answer, for the one who may see it.
+// TestADuplicateMayComeBackLater goes the whole way: 202, a status that runs, 303,
+// and the answer, for the one who may see it.
 func TestADuplicateMayComeBackLater(t *testing.T) {
 	for _, test := range []struct {
 		prefer string
@@ -111,12 +119,17 @@ func TestADuplicateMayComeBackLater(t *testing.T) {
 					t.Errorf("it took %s", d)
 				}
 				w, said := s.ask(t, "alice", id)
-				if w.Code != 202 || w.Header().Get("Retry-After") != "2" || said.State != StateStarted || said.Started.IsZero() || !said.Ended.IsZero() {
+				if w.Code != 200 || w.Header().Get("Retry-After") != "2" || said.State != StateStarted || said.Started.IsZero() || !said.Ended.IsZero() {
 					t.Errorf("while it runs: %d %v %+v", w.Code, w.Header(), said)
 				}
 				close(release)
 				synctest.Wait()
 
+				w = s.get(statusPath+id, as("alice"))
+				mustBe(t, w, 303, "")
+				if h := w.Header(); h.Get("Location") != statusPath+id+"/answer" || h.Get("Cache-Control") != "private, no-store" || h.Get("Set-Cookie") != "" {
+					t.Errorf("the end comes with %v", h)
+				}
 				w, _ = s.ask(t, "alice", id)
 				mustBe(t, w, 201, "the answer")
 				h := w.Header()
@@ -175,7 +188,7 @@ func TestWhoIsAskedForAnAddressAndHasNoneToGive(t *testing.T) {
 }
 
 // TestAStatusIsASuccessOnlyWithTheAnswer puts one record in each state. Who polls
-// until it is no more 202 must not read success where there was none.
+// until it is no more 200 must not read success where there was none.
 func TestAStatusIsASuccessOnlyWithTheAnswer(t *testing.T) {
 	hour := Config{Retention: time.Hour, Tombstone: 2 * time.Hour}
 	answers := func(status int) http.HandlerFunc {
@@ -273,6 +286,7 @@ func TestWhatIsNoStatus(t *testing.T) {
 	}
 	for _, method := range []string{http.MethodPost, http.MethodDelete, http.MethodOptions} {
 		r := httptest.NewRequest(method, statusPath+id, nil)
+		as("alice")(r)
 		r.Header.Set("Origin", "https://other.example")
 		r.Header.Set("Access-Control-Request-Method", http.MethodGet)
 		w := do(s.status, r)
@@ -465,7 +479,7 @@ func TestAStatusIsShownByTheRuleOfItsRoute(t *testing.T) {
 	do(g.Handler(cookie, &app{}), request("k", "body", header("Cookie", "sid=1")))
 	id := only(t, g).ID
 	ask := func(p Policy, known bool, cookies string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodGet, statusPath+id, nil)
+		r := httptest.NewRequest(http.MethodGet, statusPath+id+answerPart, nil)
 		r.Header.Set("Cookie", cookies)
 		return do(g.Status(statusPath, func(string) (Policy, bool) { return p, known }), r)
 	}

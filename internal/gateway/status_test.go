@@ -38,12 +38,15 @@ func TestADuplicateComesBackForItsAnswer(t *testing.T) {
 		t.Fatalf("got %v", later.Header)
 	}
 	running := s.do("GET", at, "", alice[:2]...)
-	if running.StatusCode != http.StatusAccepted || running.Header.Get("Retry-After") == "" || !strings.Contains(running.body, `"state":"started"`) {
+	if running.StatusCode != http.StatusOK || running.Header.Get("Retry-After") == "" || !strings.Contains(running.body, `"state":"started"`) {
 		t.Errorf("while it runs: %d %q", running.StatusCode, running.body)
 	}
 	close(end)
 	check(t, within(t, "the answer", first), http.StatusCreated, "")
 
+	over := s.do("GET", at, "", alice[:2]...)
+	check(t, over, http.StatusSeeOther, "")
+	at = over.Header.Get("Location")
 	done := s.do("GET", at, "", alice[:2]...)
 	if done.StatusCode != http.StatusCreated || done.body != "receipt" || done.Header.Get("Set-Cookie") != "" || done.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the answer is %d %q %v", done.StatusCode, done.body, done.Header)
