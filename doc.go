@@ -11,6 +11,8 @@
 // and choose the status by the method. They write a Location only for a target
 // that [ParseTarget] finds safe: a path on this site, or a listed origin.
 //
+// [Scripts] tells a script where it is redirected to, which a browser's fetch hides.
+//
 // [Status] and [Follow] are the two tables behind all this: which status says
 // what is meant, and what a client does with it.
 //
