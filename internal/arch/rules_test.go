@@ -59,6 +59,7 @@ var rules = map[string]rule{
 
 	"once": {ours: with(leaves, ".", "store"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/sync"}},
 
+	"form/internal/rewrite": {others: []string{"golang.org/x/net"}},
 	"form": {ours: with(leaves, ".", "once", "store", "form/internal/rewrite"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/net"}},
 
 	"internal/gateway": {
