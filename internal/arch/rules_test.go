@@ -62,6 +62,8 @@ var rules = map[string]rule{
 	"form/internal/rewrite": {others: []string{"golang.org/x/net"}},
 	"form": {ours: with(leaves, ".", "once", "store", "form/internal/rewrite"), others: []string{"github.com/dunglas/httpsfv", "golang.org/x/net"}},
 
+	"operation": {ours: with(leaves, ".", "once", "store"), others: []string{"github.com/dunglas/httpsfv"}},
+
 	"internal/gateway": {
 		ours:   with(leaves, ".", "once", "rule"),
 		others: []string{"golang.org/x/net", "golang.org/x/sync"},
