@@ -2,6 +2,7 @@ package form
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,6 +118,10 @@ type heldKeys struct {
 	clear   bool          // they stand in clear in the store
 }
 
+// ErrUnreadable means that there are keys in the store, and that they cannot be
+// read: they are encrypted with a key that is not here, or damaged.
+var ErrUnreadable = errors.New("keys are not readable")
+
 // OpenKeys reads the keys of st, or makes the first one. From then on it looks
 // for keys of others, and makes a new one when it is time, until Close. An
 // error is of the configuration, of the store, or of keys that cannot be read:
@@ -140,7 +145,7 @@ func OpenKeys(ctx context.Context, st store.Store, c KeyConfig) (*Keys, error) {
 func advise(err error) error {
 	switch {
 	case errors.Is(err, errNoSeal), errors.Is(err, keyring.ErrUnknownKey), errors.Is(err, keyring.ErrForged), errors.Is(err, errKeyRecord):
-		return fmt.Errorf("%w; configure the key that the store's records were encrypted with (an older one after the newer), or delete the record %s/%s to begin anew: forms that are open then count as unprotected", err, keysClass, keysKey)
+		return fmt.Errorf("%w: %w; configure the key that the store's records were encrypted with (an older one after the newer), or delete the record %s/%s to begin anew: forms that are open then count as unprotected", ErrUnreadable, err, keysClass, keysKey)
 	}
 	return err
 }
@@ -151,6 +156,17 @@ func FixedKeys(ring *keyring.Ring) *Keys {
 	k := &Keys{}
 	k.current.Store(&heldKeys{ring: ring})
 	return k
+}
+
+// RandomKeys are keys that nobody else has, for as long as the process runs.
+func RandomKeys() (*Keys, error) {
+	key := make([]byte, keyring.KeyBytes)
+	_, _ = rand.Read(key) // never fails
+	ring, err := keyring.New(key)
+	if err != nil {
+		return nil, err
+	}
+	return FixedKeys(ring), nil
 }
 
 // Close ends what OpenKeys began. The store stays open, and the keys that are

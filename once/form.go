@@ -13,10 +13,11 @@ import (
 )
 
 // Forms guards what browsers submit, and needs no key from the client: each
-// rendered form has a token of its own. Its functions are called for many
-// requests at one time, and may look at the request's context.
+// rendered form has a token of its own. Whoever gives one out decides for whom, so
+// that the policy's Stage and Methods are for keys alone. Its functions are called
+// for many requests at one time, and may look at the request's context.
 type Forms struct {
-	// Of is the token of the form that r submits; empty: none.
+	// Of is the token of the form that r submits; empty: none. Nil: never any.
 	Of func(r *http.Request) string
 	// Browser names the browser, for whom no other may stand in. What comes
 	// without one is not taken for a form.
@@ -28,8 +29,6 @@ type Forms struct {
 	SameFor time.Duration // 10 s: so long the first answer is repeated without a question
 	Reject  bool          // a form that comes again with other fields is refused, rather than a new submission
 	Only    bool          // only forms are guarded: a request that submits none passes, whatever key it has
-
-	addedPost bool // POST counts for forms alone
 }
 
 // DefaultSameFor is how long a form that is submitted again gets the first
@@ -56,7 +55,7 @@ func NewBrowser(secret string) Principal { return newPrincipal(kindBrowser, secr
 
 // formOf is the token of the form that r submits, and whose browser it is.
 func (p Policy) formOf(r *http.Request) (token string, who Principal) {
-	if p.Forms == nil || r.Method != http.MethodPost {
+	if p.Forms == nil || p.Forms.Of == nil || r.Method != http.MethodPost {
 		return "", nobody
 	}
 	if token = p.Forms.Of(r); token == "" {
@@ -71,7 +70,7 @@ func (p Policy) formOf(r *http.Request) (token string, who Principal) {
 // browser is the principal of a form: the browser, and whoever a trusted proxy
 // says is using it.
 func (p Policy) browser(r *http.Request) Principal {
-	if p.Forms == nil {
+	if p.Forms == nil || p.Forms.Browser == nil {
 		return nobody
 	}
 	who := p.Forms.Browser(r)

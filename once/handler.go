@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,19 +32,16 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.policy.Stage == seeother.Off || !slices.Contains(h.policy.Methods, r.Method) {
+	if token, who := h.policy.formOf(r); token != "" {
+		x := &exchange{handler: h, w: w, r: withoutOurs(r), client: h.policy.Client(r), principal: who, form: &rendered{token: token}}
+		x.serve(formKey(token, r))
+		return
+	}
+	if h.policy.Stage == seeother.Off || !h.policy.keyed(r.Method) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
 	r = withoutOurs(r)
-	if token, who := h.policy.formOf(r); token != "" {
-		h.serveForm(w, r, token, who)
-		return
-	}
-	if !h.policy.keyed(r.Method) {
-		h.next.ServeHTTP(w, r)
-		return
-	}
 	key, err := "", error(nil)
 	if h.policy.Key.Pointer == "" {
 		key, err = clientKey(r.Header, h.policy.Key.Header)
@@ -68,17 +64,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.serve(key)
-}
-
-// serveForm guards the submission of a form.
-func (h *handler) serveForm(w http.ResponseWriter, r *http.Request, token string, who Principal) {
-	client := h.policy.Client(r)
-	if !h.policy.Stage.Acts(client) {
-		h.next.ServeHTTP(w, r)
-		return
-	}
-	x := &exchange{handler: h, w: w, r: r, client: client, principal: who, form: &rendered{token: token}}
-	x.serve(formKey(token, r))
 }
 
 // withoutOurs drops the headers that are the Guard's to say: a client could

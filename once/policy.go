@@ -86,17 +86,16 @@ func (p Policy) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Guards reports whether a Handler of p takes r as a submission: the method is
-// one of the policy's, there is a form or a key, malformed or not, and the stage
-// acts for the client.
+// Guards reports whether a Handler of p takes r as a submission: it is that of a
+// form, or its method is one of the policy's, there is a key, malformed or not, and
+// the stage acts for the client.
 func (p Policy) Guards(r *http.Request) bool {
 	p = p.withDefaults()
-	has := p.Key.Pointer != "" || len(r.Header.Values(p.Key.Header)) > 0
-	if p.Forms != nil {
-		token, _ := p.formOf(r)
-		has = token != "" || has && !p.Forms.Only
+	if token, _ := p.formOf(r); token != "" {
+		return true
 	}
-	return slices.Contains(p.Methods, r.Method) && has && p.Stage.Acts(p.Client(r))
+	has := p.Key.Pointer != "" || len(r.Header.Values(p.Key.Header)) > 0
+	return p.keyed(r.Method) && has && p.Stage.Acts(p.Client(r))
 }
 
 func (p Policy) withDefaults() Policy {
@@ -119,17 +118,13 @@ func (p Policy) withDefaults() Policy {
 		forms := *p.Forms
 		setDefault(&forms.SameFor, DefaultSameFor)
 		p.Forms = &forms
-		if !slices.Contains(p.Methods, http.MethodPost) {
-			p.Methods, forms.addedPost = append(slices.Clone(p.Methods), http.MethodPost), true
-		}
 	}
 	return p
 }
 
 // keyed says whether a request with this method may have a key that counts.
-// Forms alone may have made POST one of the methods.
 func (p Policy) keyed(method string) bool {
-	return p.Forms == nil || !p.Forms.Only && (!p.Forms.addedPost || method != http.MethodPost)
+	return slices.Contains(p.Methods, method) && (p.Forms == nil || !p.Forms.Only)
 }
 
 // principal is on whose behalf r comes, by the policy's rule.

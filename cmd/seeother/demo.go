@@ -49,7 +49,8 @@ It listens on loopback, keeps everything in memory, and leaves nothing behind.`,
 	return verb
 }
 
-// demoGateway makes the same gateway as "seeother run", on a store in memory.
+// demoGateway makes the same gateway as "seeother run --protect", on a store in
+// memory.
 func demoGateway(log *slog.Logger) func(context.Context, *url.URL, seeother.Observer) (*demo.Gateway, error) {
 	return func(ctx context.Context, upstream *url.URL, observe seeother.Observer) (*demo.Gateway, error) {
 		st, err := open.Open(ctx, "memory:")
@@ -62,6 +63,7 @@ func demoGateway(log *slog.Logger) func(context.Context, *url.URL, seeother.Obse
 			observe(ctx, d)
 		}
 		file := configfile.Default()
+		file.Forms.Stage = seeother.Enforce
 		s, err := newSite(ctx, file, upstream, st, log, both)
 		if err != nil {
 			return nil, errors.Join(err, st.Close())

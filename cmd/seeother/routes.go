@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/form"
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/internal/gateway"
 	"github.com/seeother/seeother/internal/rollout"
@@ -21,6 +22,7 @@ import (
 const (
 	seeOtherPolicy = "see-other"
 	oncePolicy     = "once"
+	formPolicy     = "form"
 )
 
 // policyName is how a policy of a route is called; "" is what no route matches.
@@ -33,10 +35,11 @@ func policyName(policy, route string) string {
 
 // wishes are the stages that a configuration asks for.
 func wishes(file configfile.File) rollout.Stages {
-	out := rollout.Stages{seeOtherPolicy: file.SeeOther.Stage, oncePolicy: file.Once.Stage, rulesPolicy: file.RulesStage}
+	out := rollout.Stages{seeOtherPolicy: file.SeeOther.Stage, oncePolicy: file.Once.Stage, formPolicy: file.Forms.Stage, rulesPolicy: file.RulesStage}
 	for _, route := range file.Routes {
 		out[policyName(seeOtherPolicy, route.Name)] = route.SeeOther.Stage
 		out[policyName(oncePolicy, route.Name)] = route.Once.Stage
+		out[policyName(formPolicy, route.Name)] = route.Forms.Stage
 	}
 	return out
 }
@@ -70,13 +73,47 @@ func routes(file configfile.File, stages rollout.Stages) []gateway.Route {
 		out = append(out, gateway.Route{
 			Name: r.Name, Path: r.Path, Methods: r.Methods, MaxBody: limit, Reuse: r.Reuse,
 			SeeOther: seeOther(r.SeeOther, stages[policyName(seeOtherPolicy, r.Name)]),
-			Once:     oncePolicyOf(r.Once, stages[policyName(oncePolicy, r.Name)], proxies),
+			Once:     withForms(oncePolicyOf(r.Once, stages[policyName(oncePolicy, r.Name)], proxies), r.Forms),
+			Form:     formPolicyOf(r.Forms, stages[policyName(formPolicy, r.Name)]),
+			Flash:    r.Forms.Flash, Created: r.Forms.Created, Search: searchOf(r.Search),
 		})
 	}
 	return append(out, gateway.Route{
 		SeeOther: seeOther(file.SeeOther, stages[seeOtherPolicy]),
-		Once:     oncePolicyOf(file.Once.OncePolicy, stages[oncePolicy], proxies),
+		Once:     withForms(oncePolicyOf(file.Once.OncePolicy, stages[oncePolicy], proxies), file.Forms.FormPolicy),
+		Form:     formPolicyOf(file.Forms.FormPolicy, stages[formPolicy]),
+		Flash:    file.Forms.Flash, Created: file.Forms.Created,
 	})
+}
+
+// searchOf is what a route's searches are made up of; nil: it has none.
+func searchOf(s configfile.Search) *form.Search {
+	if len(s.Fields) == 0 {
+		return nil
+	}
+	return &form.Search{Fields: s.Fields, Defaults: s.Defaults, Only: s.Only, Tracking: s.Tracking, FoldNames: s.FoldNames, FoldCase: s.FoldCase}
+}
+
+// formPolicyOf is what is done for forms; nil: nothing.
+func formPolicyOf(f configfile.FormPolicy, stage seeother.Stage) *form.Policy {
+	if stage == seeother.Off || stage == seeother.Report {
+		return nil
+	}
+	return &form.Policy{Stage: stage, NoTokens: !f.Tokens, NoPages: !f.Pages, Renew: f.Renew}
+}
+
+// withForms says how p guards forms, where they have tokens.
+func withForms(p *once.Policy, f configfile.FormPolicy) *once.Policy {
+	p.Forms = &once.Forms{SameFor: time.Duration(f.SameFor), Reject: f.Changed == "reject"}
+	return p
+}
+
+func formConfig(f configfile.Forms, proxies trust.Proxies, seal *once.Keys) form.Config {
+	return form.Config{
+		Tenant: partition, Seal: seal, TokenAge: time.Duration(f.TokenAge), PageAge: time.Duration(f.PageAge),
+		PageWait: time.Duration(f.PageWait), PageLimit: int64(f.PageLimit), PagesOfBrowser: int64(f.PagesPerBrowser),
+		Pages: int64(f.PagesTotal), Sessions: f.Sessions, Origin: gateway.Origin(proxies),
+	}
 }
 
 func seeOther(s configfile.SeeOther, stage seeother.Stage) seeother.Policy {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/open"
@@ -25,7 +26,7 @@ type runFlags struct {
 	data, store                   string
 	config                        string
 	rules                         []string
-	reportOnly                    bool
+	reportOnly, protect           bool
 	logFormat                     string
 	api                           apiFlags
 }
@@ -46,6 +47,7 @@ SIGTERM and Ctrl-C stop it: what runs is finished first, a second one ends it at
 once. SIGHUP reads the configuration, and the tokens of --api, again.`,
 		Example: `  seeother run http://127.0.0.1:5000
   seeother run -- flask run
+  seeother run --protect 5000              forms start their work once
   seeother run --report-only 5000          look first, change nothing
   seeother run --rules _redirects 5000
   seeother run --config seeother.yaml`,
@@ -76,6 +78,7 @@ once. SIGHUP reads the configuration, and the tokens of --api, again.`,
 	flags.StringVar(&f.api.tokenFile, "api-token-file", "", "`file` with lines of tenant:token for --api; required beyond loopback")
 	flags.BoolVar(&f.api.knownAgents, "known-agents", false, "at --api, refuse agents that nobody has written down")
 	flags.BoolVar(&f.reportOnly, "report-only", false, "change nothing, and log what would have been changed")
+	flags.BoolVar(&f.protect, "protect", false, "make forms that are refreshed, double-clicked or gone back to start their work once, on every route")
 	flags.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "`format` of the log: text or json")
 	_ = verb.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return verb
@@ -84,9 +87,12 @@ once. SIGHUP reads the configuration, and the tokens of --api, again.`,
 // load reads the configuration, and lets the flags that were given win.
 func (f *runFlags) load(cmd *cobra.Command) (configfile.File, error) {
 	file := configfile.Default()
+	if f.protect { // what the file says of a route, or of all, wins
+		file.Forms.Stage = seeother.Enforce
+	}
 	if f.config != "" {
 		var err error
-		if file, err = configfile.Load(f.config); err != nil {
+		if file, err = configfile.LoadOver(file, f.config); err != nil {
 			return file, err
 		}
 		file.RuleFiles = inFolder(f.config, file.RuleFiles)

@@ -331,6 +331,7 @@ func (s *server) endRise() {
 // needRestart names what differs and is only read at the start.
 func needRestart(was, is configfile.File) []string {
 	was.Once.OncePolicy, is.Once.OncePolicy = configfile.OncePolicy{}, configfile.OncePolicy{}
+	was.Forms.FormPolicy, is.Forms.FormPolicy = configfile.FormPolicy{}, configfile.FormPolicy{}
 	var names []string
 	for _, part := range []struct {
 		name    string
@@ -346,6 +347,7 @@ func needRestart(was, is configfile.File) []string {
 		{"limits", was.Limits, is.Limits},
 		{"server_timing", was.ServerTiming, is.ServerTiming},
 		{"once", was.Once, is.Once},
+		{"forms", was.Forms, is.Forms},
 		{"failover", was.Failover, is.Failover},
 	} {
 		if !reflect.DeepEqual(part.was, part.is) {

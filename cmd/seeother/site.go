@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/form"
 	"github.com/seeother/seeother/internal/admin"
 	"github.com/seeother/seeother/internal/configfile"
 	"github.com/seeother/seeother/internal/gateway"
@@ -27,6 +28,7 @@ type site struct {
 	log     *slog.Logger
 	store   store.Store
 	guard   *once.Guard
+	keys    *form.Keys // sign what forms carry
 	gateway *gateway.Gateway
 	rules   *rulebook
 	rollout *rollout.Rollout
@@ -62,13 +64,42 @@ func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st st
 		return nil, errors.Join(err, s.guard.Close(ctx))
 	}
 	cfg := gatewayConfig(file, upstream)
+	if err := s.forms(ctx, file, onceCfg.Keys, &cfg, everyone); err != nil {
+		s.downtime.maintenance.Close()
+		return nil, errors.Join(err, s.guard.Close(ctx))
+	}
 	cfg.Observe, cfg.Metrics, cfg.Log, cfg.Maintenance = everyone, s.metrics, log, s.downtime.window
 	if s.gateway, err = gateway.New(cfg, s.guard, nil); err != nil {
+		s.keys.Close()
 		s.downtime.maintenance.Close()
 		return nil, errors.Join(err, s.guard.Close(ctx))
 	}
 	s.rules = newRulebook(log, s.gateway, s.metrics, hits.New(st, partition), int64(file.Once.Memory))
 	return s, nil
+}
+
+// forms wires what is done for forms into cfg, with keys that every gateway of the
+// store has.
+func (s *site) forms(ctx context.Context, file configfile.File, seal *once.Keys, cfg *gateway.Config, observe seeother.Observer) error {
+	keys, err := form.OpenKeys(ctx, s.store, form.KeyConfig{Tenant: partition, Seal: seal})
+	if errors.Is(err, form.ErrUnreadable) {
+		s.log.Warn("forms are signed with keys of this process alone, and are not known to other gateways or after a restart", "error", err)
+		keys, err = form.RandomKeys()
+	}
+	if err != nil {
+		return err
+	}
+	forms := formConfig(file.Forms, proxies(file), seal)
+	forms.Observe = observe
+	if cfg.Forms, err = form.New(s.store, keys, forms); err == nil {
+		cfg.Flashes, err = form.NewFlashes(keys, form.FlashConfig{Forward: true, Origin: forms.Origin, Observe: observe})
+	}
+	if err != nil {
+		keys.Close()
+		return err
+	}
+	s.keys = keys
+	return nil
 }
 
 // load puts a configuration's routes and stages in force, those that must wait
@@ -140,6 +171,7 @@ func (s *site) rise(ctx context.Context) {
 func (s *site) close(ctx context.Context) error {
 	err := errors.Join(s.rules.hits.Flush(ctx), s.guard.Close(ctx))
 	s.gateway.Close()
+	s.keys.Close()
 	s.downtime.maintenance.Close()
 	return err
 }

@@ -95,7 +95,7 @@ func isProblem(c *ast.CompositeLit) bool {
 func problemsInCode(t *testing.T) map[string][]int {
 	t.Helper()
 	found := map[string][]int{}
-	for _, folder := range []string{"once", "operation", "internal/gateway", "internal/admin", "internal/service"} {
+	for _, folder := range []string{"form", "once", "operation", "internal/gateway", "internal/admin", "internal/service"} {
 		for _, file := range sources(t, folder) {
 			ast.Inspect(file, func(n ast.Node) bool {
 				c, ok := n.(*ast.CompositeLit)

@@ -238,6 +238,9 @@ func unknownHint(t reflect.Type, key string, fields map[string]reflect.StructFie
 	if _, ok := fieldsOf(reflect.TypeFor[Once]())[key]; ok && t == reflect.TypeFor[OncePolicy]() {
 		return fmt.Sprintf("%q holds for all routes: write it under \"once\" at the top level", key)
 	}
+	if _, ok := fieldsOf(reflect.TypeFor[Forms]())[key]; ok && t == reflect.TypeFor[FormPolicy]() {
+		return fmt.Sprintf("%q holds for all routes: write it under \"forms\" at the top level", key)
+	}
 	if _, ok := fieldsOf(reflect.TypeFor[File]())[key]; ok && t == reflect.TypeFor[RulesFile]() {
 		return fmt.Sprintf("a file of rules holds rules and rules_mode; %q belongs into the file that --config names", key)
 	}

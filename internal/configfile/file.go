@@ -51,6 +51,8 @@ type File struct {
 	RulesStage seeother.Stage `yaml:"rules_stage"`
 	// Run a submission at most once. The default for all routes, and what holds for all of them together.
 	Once Once `yaml:"once"`
+	// Make forms that are refreshed, double-clicked or gone back to start their work once. The default for all routes, and what holds for all of them together. See [forms](forms.md).
+	Forms Forms `yaml:"forms"`
 	// What becomes of requests while the site is down on purpose; see `seeother maintenance`.
 	Maintenance Maintenance `yaml:"maintenance"`
 	// What becomes of requests while the app fails its health checks.
@@ -267,8 +269,8 @@ type Expect struct {
 	Contains string `yaml:"contains"`
 }
 
-// Route is a part of the site and what is different there. Its `see_other` and
-// `once` begin as the file's own; what a route says replaces that one value.
+// Route is a part of the site and what is different there. Its `see_other`,
+// `once` and `forms` begin as the file's own; what a route says replaces that one value.
 type Route struct {
 	// Required. A name of its own, for the log, the metrics and `seeother stage`.
 	Name string `yaml:"name" jsonschema:"required"`
@@ -280,6 +282,10 @@ type Route struct {
 	SeeOther SeeOther `yaml:"see_other"`
 	// The run-once policy here.
 	Once OncePolicy `yaml:"once"`
+	// What is done for forms here.
+	Forms FormPolicy `yaml:"forms"`
+	// A search, and which fields make it up.
+	Search Search `yaml:"search"`
 	// The largest request body here. Not set: that of `limits.body`.
 	BodyLimit Size `yaml:"body_limit"`
 	// Let guarded requests use connections to the app again. Faster, but a connection that the app closes just then leaves the outcome uncertain.
@@ -313,6 +319,7 @@ func Default() File {
 		Canonical:   Canonical{Slash: "keep"},
 		RulesMode:   "specific",
 		Maintenance: defaultMaintenance(),
+		Forms:       defaultForms(),
 		Once: Once{
 			OncePolicy: OncePolicy{
 				Methods:     []string{"POST", "PATCH"},
@@ -335,5 +342,5 @@ func (f *File) newSmoke() Smoke {
 }
 
 func (f *File) newRoute() Route {
-	return Route{SeeOther: f.SeeOther, Once: f.Once.OncePolicy, BodyLimit: f.Limits.Body}
+	return Route{SeeOther: f.SeeOther, Once: f.Once.OncePolicy, Forms: f.Forms.FormPolicy, BodyLimit: f.Limits.Body}
 }

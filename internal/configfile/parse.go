@@ -28,7 +28,10 @@ const (
 )
 
 // Load reads the file at path. Errors about what is in it are Errors.
-func Load(path string) (File, error) {
+func Load(path string) (File, error) { return LoadOver(Default(), path) }
+
+// LoadOver is Load with other defaults: what the file does not say is as in base.
+func LoadOver(base File, path string) (File, error) {
 	f, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return File{}, fmt.Errorf("configuration: %w", err)
@@ -38,14 +41,16 @@ func Load(path string) (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("configuration: %w", err)
 	}
-	return Parse(path, data)
+	return parseOver(base, path, data)
 }
 
 // Parse reads a configuration file. name is what errors call it. What is wrong
 // is told all at once, as Errors.
-func Parse(name string, data []byte) (File, error) {
+func Parse(name string, data []byte) (File, error) { return parseOver(Default(), name, data) }
+
+func parseOver(base File, name string, data []byte) (File, error) {
 	p := &parse{name: name, most: MaxBytes}
-	file, err := p.file(data)
+	file, err := p.file(base, data)
 	if err != nil {
 		return File{}, err
 	}
@@ -71,8 +76,7 @@ func (p *parse) fail(at place, reason, hint string) {
 	p.errs = append(p.errs, e)
 }
 
-func (p *parse) file(data []byte) (File, error) {
-	file := Default()
+func (p *parse) file(file File, data []byte) (File, error) {
 	d := &decoder{file: &file, places: make(map[string]place), fail: p.fail}
 	if root := p.root(data); root != nil {
 		d.value(root, reflect.ValueOf(&file).Elem(), "", "")

@@ -232,6 +232,8 @@ func writeNested(b *strings.Builder, comments map[string]string, t reflect.Type,
 		writeKeys(b, comments, reflect.ValueOf(Rule{}), path+"[].")
 	case t == reflect.TypeFor[[]Condition]():
 		writeKeys(b, comments, reflect.ValueOf(Condition{}), path+"[].")
+	case t == reflect.TypeFor[Search]():
+		writeKeys(b, comments, value, path+".")
 	case strings.HasPrefix(path, "routes[]") && isNested(t): // the same keys as above
 	case isNested(t):
 		writeKeys(b, comments, value, path+".")
@@ -262,6 +264,8 @@ func kindOf(field reflect.StructField) string {
 		return "address"
 	case reflect.TypeFor[OncePolicy]():
 		return "mapping: `stage` to `replay_headers` as in `once`"
+	case reflect.TypeFor[FormPolicy]():
+		return "mapping: `stage` to `renew` as in `forms`"
 	case reflect.TypeFor[[]Network]():
 		return "list of address ranges"
 	}

@@ -50,6 +50,7 @@ func (f File) problems() []problem {
 	f.checkListeners(&r)
 	f.checkLimits(&r)
 	f.Once.check(&r)
+	f.Forms.check(&r)
 	f.Maintenance.check(&r)
 	f.Failover.check(&r)
 	f.Upstream.Health.check(&r)
@@ -273,6 +274,7 @@ func (f File) checkRoutes(r *report) {
 			checkToken(r, fmt.Sprintf("%s.methods[%d]", path, j), m)
 		}
 		route.Once.check(r, path+".once")
+		route.Forms.check(r, path+".forms")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/form"
 	"github.com/seeother/seeother/internal/trust"
 	"github.com/seeother/seeother/once"
 )
@@ -30,6 +31,8 @@ type Config struct {
 	// not. It is asked for every request, and must not block. Nil: never.
 	Maintenance func() (Window, bool)
 
+	Forms        *form.Forms       // of routes with a Form policy
+	Flashes      *form.Flashes     // of those with Flash, too
 	ServerTiming bool              // every route shows in Server-Timing what was changed
 	Observe      seeother.Observer // told of every Decision of see-other; a guard has its own
 	Metrics      Metrics           // may be nil
@@ -176,6 +179,38 @@ func (g *Gateway) once(route Route) once.Policy {
 		p.Client = g.client
 	}
 	return p
+}
+
+// form is the route's policy of forms, with what only the gateway knows.
+func (g *Gateway) form(route Route) form.Policy {
+	p := *route.Form
+	p.Route = route.Name
+	if p.Client == nil {
+		p.Client = g.client
+	}
+	return p
+}
+
+// created is what sends browsers to what they have made.
+func (g *Gateway) created(p form.Policy) form.Creation {
+	return form.Creation{Stage: p.Stage, Route: p.Route, Client: p.Client, Origin: Origin(g.cfg.Trust), Observe: g.cfg.Observe}
+}
+
+func (g *Gateway) search(route Route) form.Search {
+	s := *route.Search
+	s.Route = route.Name
+	if s.Client == nil {
+		s.Client = g.client
+	}
+	if s.Observe == nil {
+		s.Observe = g.cfg.Observe
+	}
+	return s
+}
+
+// Origin is the site's origin as the client of r knows it.
+func Origin(proxies trust.Proxies) func(*http.Request) string {
+	return func(r *http.Request) string { return proxies.Resolve(r).Origin() }
 }
 
 // client names a client by its address.

@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -204,7 +203,7 @@ func (g *Gateway) failOver(w http.ResponseWriter, r *http.Request, l *link) bool
 		return false
 	}
 	if location != "" {
-		sendTo(w, r, location)
+		sendTo(w, location)
 		return true
 	}
 	problem.Write(w, r, g.downDetails())
@@ -258,16 +257,10 @@ func locationAt(origin string, r *http.Request) string {
 
 // sendTo answers 307: the same request, method and body included, somewhere
 // else for now. There is no Retry-After: with a redirect it asks to wait before
-// following (RFC 9110 section 10.2.3). A script that asks for it gets the
-// redirect as data, since fetch cannot show it one.
-func sendTo(w http.ResponseWriter, r *http.Request, location string) {
+// following (RFC 9110 section 10.2.3).
+func sendTo(w http.ResponseWriter, location string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	if r.Header.Get("Seeother-Redirect") == "manual" {
-		h.Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"status": http.StatusTemporaryRedirect, "location": location}) // the client is gone, if anything
-		return
-	}
 	h.Set("Location", location)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusTemporaryRedirect)

@@ -2,11 +2,12 @@
 // a listener's settings, a reverse proxy, and the chain that a request goes
 // through:
 //
-//	trust -> maintenance -> rules -> route -> failover -> once -> see-other -> proxy -> app
+//	trust -> maintenance -> rules -> route -> failover -> form (tokens) -> once -> form (pages) -> see-other -> proxy -> app
 //
 // Trust says who the client is and under which scheme and host it knows the
 // site; rules redirect; the route says which policies count. Once stands outside
-// see-other, so that a stored answer is already mended.
+// see-other, so that a stored answer is already mended, and inside the part that
+// puts tokens into forms, so that a stored page gets new ones when it is shown.
 package gateway
 
 import (
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/form"
 	"github.com/seeother/seeother/internal/problem"
 	"github.com/seeother/seeother/once"
 )
@@ -39,6 +41,7 @@ type Gateway struct {
 	cfg      Config
 	guard    *once.Guard
 	upstream *upstream
+	all      http.Handler // everything, for scripts too
 	chain    atomic.Pointer[chain]
 	rules    atomic.Pointer[Rules]
 
@@ -60,6 +63,7 @@ func New(cfg Config, guard *once.Guard, routes []Route) (*Gateway, error) {
 	}
 	cfg = cfg.withDefaults()
 	g := &Gateway{cfg: cfg, guard: guard, upstream: newUpstream(cfg)}
+	g.all = seeother.Scripts(http.HandlerFunc(g.answer))
 	g.SetRules(Rules{})
 	if err := errors.Join(g.SetRoutes(routes, seeother.Enforce), g.SetMaintenance(Maintenance{})); err != nil {
 		return nil, err
@@ -94,7 +98,9 @@ func (g *Gateway) Candidate(routes []Route, rules seeother.Stage) (http.Handler,
 }
 
 // ServeHTTP answers a client's request.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.all.ServeHTTP(w, r) }
+
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request) {
 	rec := g.record(w, r)
 	if m := g.cfg.Metrics; m != nil {
 		begin := time.Now()
@@ -314,19 +320,59 @@ func (g *Gateway) link(route Route) (link, error) {
 		errs = append(errs, err)
 	}
 	l.handler = g.seeOther(route).Handler(g.proxy(route.Once != nil, route.Reuse))
-	if route.Once != nil {
-		switch err := route.Once.Validate(); {
-		case g.guard == nil:
-			errs = append(errs, errors.New("once: there is no guard"))
-		case err != nil:
-			errs = append(errs, fmt.Errorf("once: %w", err))
-		default:
-			policy := g.once(route)
-			l.once = &policy
-			l.handler = g.guard.Handler(policy, l.handler)
+	if err := g.checkGuard(route); err != nil {
+		errs = append(errs, err)
+	}
+	if errors.Join(errs...) == nil && route.Once != nil {
+		l.guard(g, route)
+	}
+	if route.Search != nil {
+		if err := route.Search.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("search: %w", err))
 		}
+		l.handler = g.search(route).Handler(l.handler)
 	}
 	return l, errors.Join(errs...)
+}
+
+// checkGuard says what is wrong with what a route asks of the guard.
+func (g *Gateway) checkGuard(route Route) error {
+	switch {
+	case route.Once == nil && route.Form != nil:
+		return errors.New("form: there is no once policy")
+	case route.Once == nil:
+		return nil
+	case g.guard == nil:
+		return errors.New("once: there is no guard")
+	case route.Form != nil && (g.cfg.Forms == nil || route.Flash && g.cfg.Flashes == nil):
+		return errors.New("form: there are no forms")
+	}
+	if err := route.Once.Validate(); err != nil {
+		return fmt.Errorf("once: %w", err)
+	}
+	return nil
+}
+
+// guard puts the guard around the app, and what is for forms around both.
+func (l *link) guard(g *Gateway, route Route) {
+	policy := g.once(route)
+	if route.Form == nil {
+		l.once, l.handler = &policy, g.guard.Handler(policy, l.handler)
+		return
+	}
+	forms := g.form(route)
+	policy = g.cfg.Forms.Once(forms, policy)
+	if route.Created {
+		l.handler = g.created(forms).Handler(l.handler)
+	}
+	if route.Flash {
+		policy.Replay = append(slices.Clone(policy.Replay), form.FlashHeader)
+	}
+	l.once = &policy
+	l.handler = g.cfg.Forms.Outer(forms, g.guard.Handler(policy, g.cfg.Forms.Inner(forms, l.handler)))
+	if route.Flash { // outside of all: it needs the nonce that the browser has next
+		l.handler = g.cfg.Flashes.Handler(l.handler)
+	}
 }
 
 // proxy is the last link. Only guarded routes pay for watching the connection.

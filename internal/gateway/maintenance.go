@@ -143,7 +143,7 @@ func (g *Gateway) maintain(c *chain, w http.ResponseWriter, r *http.Request) *ht
 	case !g.decide(r, d):
 		return r
 	case location != "":
-		sendTo(w, r, location)
+		sendTo(w, location)
 	default:
 		set.refuse(w, r, win)
 	}

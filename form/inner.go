@@ -1,0 +1,237 @@
+package form
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"mime"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Inner is the part of Handler that stands inside the guard, around the app: it
+// keeps answers to forms as pages, and gives the browser a new nonce when somebody
+// logs in or out.
+func (f *Forms) Inner(p Policy, app http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := visitOf(r)
+		if v.origin == "" || !v.acts { // Outer is not there, or does not act
+			app.ServeHTTP(w, r)
+			return
+		}
+		k := &keeper{ResponseWriter: w, forms: f, visit: &v, request: r, method: r.Method}
+		done := false
+		defer func() { k.end(done) }()
+		app.ServeHTTP(k, r)
+		done = true
+	})
+}
+
+// keeper holds back an answer that may become a page.
+type keeper struct {
+	http.ResponseWriter
+	forms   *Forms
+	visit   *visit
+	request *http.Request
+	method  string // as it came: handlers may change theirs
+
+	mu     sync.Mutex // guards what follows, and the answer while it is held
+	wrote  bool
+	status int // of an answer that is held; 0: none is
+	body   bytes.Buffer
+	late   *time.Timer // lets go of what is held
+}
+
+// Unwrap is for http.ResponseController.
+func (k *keeper) Unwrap() http.ResponseWriter { return k.ResponseWriter }
+
+func (k *keeper) WriteHeader(status int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.writeHeader(status)
+}
+
+func (k *keeper) writeHeader(status int) {
+	informational := status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
+	if informational || k.wrote {
+		if k.status == 0 {
+			k.ResponseWriter.WriteHeader(status)
+		}
+		return
+	}
+	k.wrote = true
+	k.forms.renew(k.visit, k.request, k.Header())
+	if !k.isPage(status) {
+		k.ResponseWriter.WriteHeader(status)
+		return
+	}
+	k.status = status
+	k.late = time.AfterFunc(k.forms.cfg.PageWait, k.tooLate)
+}
+
+// isPage says whether an answer is what a form was answered with: 200, HTML, to a
+// browser that goes from a page of this site to it.
+func (k *keeper) isPage(status int) bool {
+	v, h := k.visit, k.Header()
+	if k.method != http.MethodPost || status != http.StatusOK || !v.navigation || !v.here || v.policy.NoPages {
+		return false
+	}
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && media == "text/html" && !isAttachment(h)
+}
+
+func (k *keeper) tooLate() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_ = k.letGo() // the client is gone, if anything
+}
+
+// letGo sends what is held as it is. Hold mu.
+func (k *keeper) letGo() error {
+	if k.status == 0 {
+		return nil
+	}
+	k.late.Stop()
+	k.ResponseWriter.WriteHeader(k.status)
+	k.status = 0
+	_, err := k.ResponseWriter.Write(k.body.Bytes())
+	k.body = bytes.Buffer{}
+	return err
+}
+
+func (k *keeper) Write(p []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.wrote {
+		sniff(k.Header(), p)
+		k.writeHeader(http.StatusOK)
+	}
+	if k.status == 0 {
+		return k.ResponseWriter.Write(p)
+	}
+	if int64(k.body.Len()+len(p)) > k.forms.cfg.PageLimit {
+		if err := k.letGo(); err != nil {
+			return 0, err
+		}
+		return k.ResponseWriter.Write(p)
+	}
+	return k.body.Write(p)
+}
+
+// FlushError is for http.ResponseController. What is held stays held, for as long
+// as it may.
+func (k *keeper) FlushError() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.wrote {
+		k.writeHeader(http.StatusOK)
+	}
+	if k.status != 0 {
+		return nil
+	}
+	return http.NewResponseController(k.ResponseWriter).Flush()
+}
+
+// Flush implements http.Flusher.
+func (k *keeper) Flush() { _ = k.FlushError() } // an error shows at the next Write
+
+// Hijack gives the connection away.
+func (k *keeper) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.wrote = true
+	return http.NewResponseController(k.ResponseWriter).Hijack()
+}
+
+// end makes a page of what is held. An answer that its handler did not finish is
+// none: what there is of it goes out, and no more.
+func (k *keeper) end(whole bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.status == 0:
+	case !whole:
+		_ = k.letGo() // as in tooLate
+	default:
+		k.late.Stop()
+		k.toPage()
+	}
+}
+
+// toPage keeps the answer, and sends the browser there. Hold mu.
+func (k *keeper) toPage() {
+	v, h := k.visit, k.Header()
+	nonce := given(h, v.secure)
+	if nonce == "" {
+		nonce = v.nonce
+	}
+	fresh := nonce == ""
+	if fresh {
+		nonce = newNonce()
+	}
+	page := kept{Status: k.status, Header: pageHeader(h), body: k.body.Bytes()}
+	name, err := k.forms.keep(k.request.Context(), kindPage, nonce, page, k.forms.cfg.PageAge)
+	if err != nil {
+		k.forms.observe(k.request, v.policy, "page-not-kept", k.status, k.status, whyNotKept(err)+": a refresh submits the form again")
+		_ = k.letGo() // as in tooLate
+		return
+	}
+	redirectToPage(h, withParam(v.target, pageParam, name))
+	if fresh {
+		setCookie(h, nonceCookie, nonce, v.secure, 0)
+	}
+	k.forms.observe(k.request, v.policy, "page", k.status, http.StatusSeeOther, "a refresh would have submitted the form again")
+	k.status = 0
+	k.body = bytes.Buffer{}
+	k.ResponseWriter.WriteHeader(http.StatusSeeOther)
+}
+
+func whyNotKept(err error) string {
+	if errors.Is(err, errCap) {
+		return "this browser, or all together, have as many pages kept as they may"
+	}
+	return "the store is down: " + err.Error()
+}
+
+// notOfPages are headers that are for the one answer, and not for the page that it
+// shows.
+var notOfPages = map[string]bool{
+	"Set-Cookie": true, "Clear-Site-Data": true, "Cache-Control": true, "Expires": true, "Pragma": true, "Age": true, "Date": true,
+	"Vary": true, "Location": true, "Connection": true, "Keep-Alive": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Proxy-Authenticate": true, "Strict-Transport-Security": true, "Server-Timing": true, "Alt-Svc": true,
+}
+
+// ofRedirects are the headers of an answer that stay on the redirect to its page.
+var ofRedirects = map[string]bool{
+	"Set-Cookie": true, "Clear-Site-Data": true, "Strict-Transport-Security": true, "Server-Timing": true, "Server": true, "Date": true, "Alt-Svc": true,
+	"Once-Outcome": true, "Seeother-Flash": true,
+}
+
+func pageHeader(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		if !notOfPages[name] && !isOfBytes(name) && !isForSharedCaches(name) && !strings.HasPrefix(name, http.TrailerPrefix) && !ourHeader(name) {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// ourHeader reports whether a header is one that seeother reads from an app.
+func ourHeader(name string) bool {
+	return strings.HasPrefix(name, "Seeother-") || strings.HasPrefix(name, "Once-")
+}
+
+func redirectToPage(h http.Header, to string) {
+	for name := range h {
+		if !ofRedirects[name] {
+			delete(h, name)
+		}
+	}
+	h.Set("Location", to)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", "0")
+}

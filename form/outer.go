@@ -1,0 +1,91 @@
+package form
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Outer is the part of Handler that stands outside the guard: it takes what is
+// ours off a request, shows pages, and puts tokens into the forms of what is
+// answered. next must see the context of its request.
+func (f *Forms) Outer(p Policy, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, out := f.arrive(p, r)
+		f.recognise(v, out)
+		switch {
+		case v.params.page != "" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+			f.serve(w, out, v, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.showPage(w, r, v) }))
+		case v.params.again == "" || f.sendAgain(w, out, v):
+			f.serve(w, out, v, next)
+		}
+	})
+}
+
+// serve sends a request on, and rewrites the answer where it is for a page of a
+// browser's.
+func (f *Forms) serve(w http.ResponseWriter, r *http.Request, v *visit, next http.Handler) {
+	if v.policy.NoTokens || !v.navigation || !v.acts {
+		next.ServeHTTP(w, r)
+		return
+	}
+	askForPlain(r, v)
+	rw := &rewriter{ResponseWriter: w, forms: f, visit: v, head: r.Method == http.MethodHead}
+	done := false
+	defer func() { rw.end(done) }()
+	next.ServeHTTP(rw, r)
+	done = true
+}
+
+// askForPlain makes the app send pages in a form that can be read here. A part of
+// a page could not be rewritten, and would not fit to the rest.
+func askForPlain(r *http.Request, v *visit) {
+	h := r.Header.Clone()
+	h.Set("Accept-Encoding", "identity")
+	if v.gzip {
+		h.Set("Accept-Encoding", "gzip")
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		h.Del("Range")
+		h.Del("If-Range")
+	}
+	r.Header = h
+}
+
+// recognise says which form r submits. A token that does not count is dropped.
+func (f *Forms) recognise(v *visit, r *http.Request) {
+	if v.params.token == "" || r.Method != http.MethodPost || !v.navigation || v.policy.NoTokens || !v.acts {
+		return
+	}
+	name, nonce, ok := "", "", false
+	if v.nonce != "" {
+		name, nonce, ok = f.checkToken(v.params.token, v.nonces(), time.Now())
+	}
+	if !ok {
+		f.observe(r, v.policy, "token-dropped", 0, 0, "the form's token is old, or not this browser's: the submission is not guarded")
+		return
+	}
+	v.token, v.sender = name, nonce
+}
+
+// Param is the query parameter that names a form, "name=value", for programs that
+// put it into the action of their forms themselves. It gives the browser a nonce
+// where it has none, so it must be called before the answer's header is written.
+// The form must be shown through Outer, or Handler; with Policy.NoTokens unset it
+// gets its token by itself.
+func (f *Forms) Param(w http.ResponseWriter, r *http.Request) string {
+	v := visitOf(r)
+	if v.origin == "" {
+		v.secure = strings.HasPrefix(f.cfg.Origin(r), "https:")
+		v.nonce, _ = noncesOf(r, v.secure)
+	}
+	nonce := given(w.Header(), v.secure)
+	if nonce == "" {
+		nonce = v.nonce
+	}
+	if nonce == "" {
+		nonce = newNonce()
+		setCookie(w.Header(), nonceCookie, nonce, v.secure, 0)
+	}
+	return tokenParam + "=" + f.newToken(nonce, time.Now())
+}

@@ -1,0 +1,97 @@
+package form
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// visit is what is known of a request before the app gets it.
+type visit struct {
+	navigation bool
+	acts       bool   // the policy acts for this client
+	here       bool   // a page of this site sent it
+	secure     bool   // the browser came over https
+	origin     string // of the site: "https://host"
+	target     string // as the browser has it, without what is ours
+	nonce      string // of the browser; empty: none
+	had        string // the nonce that the browser came with; empty: none
+	before     string // the browser's nonce before it logged in; empty: none
+	params     params
+	token      string // names the form that is submitted; empty: none
+	sender     string // the nonce that the form was made for
+	gzip       bool   // the client takes gzip
+	policy     Policy
+}
+
+type visitKey struct{}
+
+// visitOf is the visit that r belongs to; the zero visit where there is none.
+func visitOf(r *http.Request) visit {
+	if v, ok := r.Context().Value(visitKey{}).(*visit); ok {
+		return *v
+	}
+	return visit{}
+}
+
+func (v *visit) nonces() []string {
+	if v.before == "" {
+		return []string{v.nonce}
+	}
+	return []string{v.nonce, v.before}
+}
+
+// arrive reads what a request says of itself, and returns it as the app gets it.
+func (f *Forms) arrive(p Policy, r *http.Request) (*visit, *http.Request) {
+	v := &visit{navigation: IsNavigation(r), origin: f.cfg.Origin(r), policy: p, gzip: acceptsGzip(r.Header)}
+	v.secure = strings.HasPrefix(v.origin, "https:")
+	v.acts = p.Stage.Acts(p.client(r))
+	v.here = fromHere(r.Header, v.origin)
+	v.nonce, v.before = noncesOf(r, v.secure)
+	v.had = v.nonce
+	rest, params, found := takeParams(r.URL.RawQuery)
+	v.params, v.target = params, targetOf(r)
+	out := clean(r, rest, found)
+	return v, out.WithContext(context.WithValue(out.Context(), visitKey{}, v))
+}
+
+// fromHere reports whether a page of this origin sent the request: the browser
+// says so in Sec-Fetch-Site, or else in Origin.
+func fromHere(h http.Header, origin string) bool {
+	if site := h.Values("Sec-Fetch-Site"); len(site) > 0 {
+		return len(site) == 1 && site[0] == "same-origin"
+	}
+	sent := h.Values("Origin")
+	if len(sent) != 1 {
+		return false
+	}
+	a, errA := url.Parse(sent[0])
+	b, errB := url.Parse(origin)
+	return errA == nil && errB == nil && a.Host != "" && strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(hostPort(a), hostPort(b))
+}
+
+// hostPort is a host with the port that is meant where none is written.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+	}
+	return u.Hostname() + ":" + port
+}
+
+// acceptsGzip reports whether the client takes gzip (RFC 9110 section 12.5.3); a
+// weight of zero is a no.
+func acceptsGzip(h http.Header) bool {
+	for _, line := range h.Values("Accept-Encoding") {
+		for item := range strings.SplitSeq(strings.ToLower(line), ",") {
+			name, params, _ := strings.Cut(item, ";")
+			if strings.TrimSpace(name) != "gzip" {
+				continue
+			}
+			q := strings.ReplaceAll(params, " ", "")
+			return q == "" || strings.Trim(strings.TrimPrefix(q, "q="), "0.") != ""
+		}
+	}
+	return false
+}
