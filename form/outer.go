@@ -1,6 +1,7 @@
 package form
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -19,6 +20,15 @@ func (f *Forms) Outer(p Policy, next http.Handler) http.Handler {
 		case v.params.again == "" || f.sendAgain(w, out, v):
 			f.serve(w, out, v, next)
 		}
+	})
+}
+
+// Recognise lets next know whose browser a request comes from, for what once tells
+// of a submission (see Once). It takes nothing off the request.
+func (f *Forms) Recognise(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, _ := f.arrive(Policy{}, r)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"github.com/seeother/seeother/internal/rollout"
 	"github.com/seeother/seeother/internal/trust"
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/operation"
 )
 
 // Names of policies, as operators see them; a route's own has its name behind.
@@ -76,14 +78,28 @@ func routes(file configfile.File, stages rollout.Stages) []gateway.Route {
 			Once:     withForms(oncePolicyOf(r.Once, stages[policyName(oncePolicy, r.Name)], proxies), r.Forms),
 			Form:     formPolicyOf(r.Forms, stages[policyName(formPolicy, r.Name)]),
 			Flash:    r.Forms.Flash, Created: r.Forms.Created, Search: searchOf(r.Search),
+			Operation: r.Operation,
 		})
 	}
 	return append(out, gateway.Route{
 		SeeOther: seeOther(file.SeeOther, stages[seeOtherPolicy]),
 		Once:     withForms(oncePolicyOf(file.Once.OncePolicy, stages[oncePolicy], proxies), file.Forms.FormPolicy),
 		Form:     formPolicyOf(file.Forms.FormPolicy, stages[formPolicy]),
-		Flash:    file.Forms.Flash, Created: file.Forms.Created,
+		Flash:    file.Forms.Flash, Created: file.Forms.Created, Operation: file.Operations.Enabled,
 	})
+}
+
+// operationConfig says how slow submissions are answered. Where the app is on this
+// machine it reaches the gateway at listen.
+func operationConfig(file configfile.File, upstream *url.URL) operation.Config {
+	o := file.Operations
+	c := operation.Config{After: time.Duration(o.After), Grace: time.Duration(o.Grace), NoCancel: !o.Cancel, Base: o.Base}
+	host, port, err := net.SplitHostPort(file.Listen)
+	ip := net.ParseIP(host)
+	if c.Base == "" && err == nil && port != "0" && (ip.IsLoopback() || host == "localhost") && (net.ParseIP(upstream.Hostname()).IsLoopback() || upstream.Hostname() == "localhost") {
+		c.Base = "http://" + file.Listen
+	}
+	return c
 }
 
 // searchOf is what a route's searches are made up of; nil: it has none.

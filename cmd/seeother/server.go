@@ -331,6 +331,7 @@ func (s *server) endRise() {
 // needRestart names what differs and is only read at the start.
 func needRestart(was, is configfile.File) []string {
 	was.Once.OncePolicy, is.Once.OncePolicy = configfile.OncePolicy{}, configfile.OncePolicy{}
+	was.Operations.Enabled, is.Operations.Enabled = false, false
 	was.Forms.FormPolicy, is.Forms.FormPolicy = configfile.FormPolicy{}, configfile.FormPolicy{}
 	var names []string
 	for _, part := range []struct {
@@ -348,6 +349,7 @@ func needRestart(was, is configfile.File) []string {
 		{"server_timing", was.ServerTiming, is.ServerTiming},
 		{"once", was.Once, is.Once},
 		{"forms", was.Forms, is.Forms},
+		{"operations", was.Operations, is.Operations},
 		{"failover", was.Failover, is.Failover},
 	} {
 		if !reflect.DeepEqual(part.was, part.is) {
@@ -369,6 +371,9 @@ func (s *server) stop(ctx context.Context, reason error) error {
 	defer cancel()
 	go s.obeyWhileStopping(ctx, cancel)
 	err := s.front.Shutdown(ctx)
+	if err == nil {
+		err = s.site.guard.Drain(ctx)
+	}
 	if err != nil {
 		s.log.Warn("not everything was finished in time; guarded submissions that still run are uncertain now")
 		err = s.front.Close()

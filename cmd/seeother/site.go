@@ -17,6 +17,7 @@ import (
 	"github.com/seeother/seeother/internal/maintenance"
 	"github.com/seeother/seeother/internal/rollout"
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/operation"
 	"github.com/seeother/seeother/store"
 )
 
@@ -65,6 +66,13 @@ func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st st
 	}
 	cfg := gatewayConfig(file, upstream)
 	if err := s.forms(ctx, file, onceCfg.Keys, &cfg, everyone); err != nil {
+		s.downtime.maintenance.Close()
+		return nil, errors.Join(err, s.guard.Close(ctx))
+	}
+	operations := operationConfig(file, upstream)
+	operations.Keys, operations.Observe = onceCfg.Keys, everyone
+	if cfg.Operations, err = operation.New(s.guard, st, operations); err != nil {
+		s.keys.Close()
 		s.downtime.maintenance.Close()
 		return nil, errors.Join(err, s.guard.Close(ctx))
 	}

@@ -65,7 +65,7 @@ var rules = map[string]rule{
 	"operation": {ours: with(leaves, ".", "once", "store"), others: []string{"github.com/dunglas/httpsfv"}},
 
 	"internal/gateway": {
-		ours:   with(leaves, ".", "form", "once", "rule"),
+		ours:   with(leaves, ".", "form", "once", "operation", "rule"),
 		others: []string{"golang.org/x/net", "golang.org/x/sync"},
 	},
 	"internal/maintenance": {ours: with(leaves, "store")},
@@ -78,7 +78,7 @@ var rules = map[string]rule{
 	"internal/demo":        {ours: with(leaves, ".")},
 
 	"cmd/seeother": {
-		ours: with(leaves, ".", "form", "once", "rule", "rule/importer", "store", "store/open", "internal/admin", "internal/configfile",
+		ours: with(leaves, ".", "form", "once", "operation", "rule", "rule/importer", "store", "store/open", "internal/admin", "internal/configfile",
 			"internal/demo", "internal/gateway", "internal/hits", "internal/maintenance", "internal/rollout", "internal/rulefiles", "internal/service"),
 		others: []string{"github.com/spf13/cobra", "github.com/lmittmann/tint", "golang.org/x/sys/unix"},
 	},

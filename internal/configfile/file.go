@@ -53,6 +53,8 @@ type File struct {
 	Once Once `yaml:"once"`
 	// Make forms that are refreshed, double-clicked or gone back to start their work once. The default for all routes, and what holds for all of them together. See [forms](forms.md).
 	Forms Forms `yaml:"forms"`
+	// What becomes of guarded submissions that take long; see [operations](operations.md).
+	Operations Operations `yaml:"operations"`
 	// What becomes of requests while the site is down on purpose; see `seeother maintenance`.
 	Maintenance Maintenance `yaml:"maintenance"`
 	// What becomes of requests while the app fails its health checks.
@@ -284,6 +286,8 @@ type Route struct {
 	Once OncePolicy `yaml:"once"`
 	// What is done for forms here.
 	Forms FormPolicy `yaml:"forms"`
+	// Answer submissions that take long before the app has, as `operations.enabled` says for all.
+	Operation bool `yaml:"operation"`
 	// A search, and which fields make it up.
 	Search Search `yaml:"search"`
 	// The largest request body here. Not set: that of `limits.body`.
@@ -320,6 +324,7 @@ func Default() File {
 		RulesMode:   "specific",
 		Maintenance: defaultMaintenance(),
 		Forms:       defaultForms(),
+		Operations:  defaultOperations(),
 		Once: Once{
 			OncePolicy: OncePolicy{
 				Methods:     []string{"POST", "PATCH"},
@@ -342,5 +347,5 @@ func (f *File) newSmoke() Smoke {
 }
 
 func (f *File) newRoute() Route {
-	return Route{SeeOther: f.SeeOther, Once: f.Once.OncePolicy, Forms: f.Forms.FormPolicy, BodyLimit: f.Limits.Body}
+	return Route{SeeOther: f.SeeOther, Once: f.Once.OncePolicy, Forms: f.Forms.FormPolicy, Operation: f.Operations.Enabled, BodyLimit: f.Limits.Body}
 }

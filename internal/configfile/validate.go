@@ -51,6 +51,7 @@ func (f File) problems() []problem {
 	f.checkLimits(&r)
 	f.Once.check(&r)
 	f.Forms.check(&r)
+	f.Operations.check(&r)
 	f.Maintenance.check(&r)
 	f.Failover.check(&r)
 	f.Upstream.Health.check(&r)

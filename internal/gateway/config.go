@@ -13,6 +13,7 @@ import (
 	"github.com/seeother/seeother/form"
 	"github.com/seeother/seeother/internal/trust"
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/operation"
 )
 
 // Config is what a Gateway needs to know. Only Upstream must be set; zero
@@ -31,12 +32,13 @@ type Config struct {
 	// not. It is asked for every request, and must not block. Nil: never.
 	Maintenance func() (Window, bool)
 
-	Forms        *form.Forms       // of routes with a Form policy
-	Flashes      *form.Flashes     // of those with Flash, too
-	ServerTiming bool              // every route shows in Server-Timing what was changed
-	Observe      seeother.Observer // told of every Decision of see-other; a guard has its own
-	Metrics      Metrics           // may be nil
-	Log          *slog.Logger      // slog.Default(); gets no query strings, headers or bodies
+	Forms        *form.Forms           // of routes with a Form policy
+	Flashes      *form.Flashes         // of those with Flash, too
+	Operations   *operation.Operations // of those with Operation
+	ServerTiming bool                  // every route shows in Server-Timing what was changed
+	Observe      seeother.Observer     // told of every Decision of see-other; a guard has its own
+	Metrics      Metrics               // may be nil
+	Log          *slog.Logger          // slog.Default(); gets no query strings, headers or bodies
 }
 
 // Timeouts are how long the gateway waits for others. A zero field gets its

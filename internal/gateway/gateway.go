@@ -27,6 +27,7 @@ import (
 	"github.com/seeother/seeother/form"
 	"github.com/seeother/seeother/internal/problem"
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/operation"
 )
 
 // How long Ready may look for the app, and how long its answer holds.
@@ -63,7 +64,7 @@ func New(cfg Config, guard *once.Guard, routes []Route) (*Gateway, error) {
 	}
 	cfg = cfg.withDefaults()
 	g := &Gateway{cfg: cfg, guard: guard, upstream: newUpstream(cfg)}
-	g.all = seeother.Scripts(http.HandlerFunc(g.answer))
+	g.all = operation.Clean(seeother.Scripts(http.HandlerFunc(g.answer)))
 	g.SetRules(Rules{})
 	if err := errors.Join(g.SetRoutes(routes, seeother.Enforce), g.SetMaintenance(Maintenance{})); err != nil {
 		return nil, err
@@ -237,7 +238,7 @@ type chain struct {
 
 // statusPath is where submissions tell how far they are. Nothing below it reaches
 // the app. A path that only some would take for one of these is the app's.
-const statusPath = "/.well-known/seeother/once/"
+const statusPath = operation.DefaultStatusPath
 
 type link struct {
 	pattern pattern
@@ -302,7 +303,7 @@ func (g *Gateway) compile(routes []Route, rules seeother.Stage) (*chain, error) 
 		c.links = append(c.links, l)
 	}
 	if slices.ContainsFunc(c.links, func(l link) bool { return l.once != nil }) {
-		c.status = g.guard.Status(statusPath, c.policy)
+		c.status = g.status(c)
 	}
 	c.others = link{handler: g.proxy(false, false), maxBody: g.cfg.Limits.Body}
 	c.handler = g.redirects(c, rules, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.route(c, w, r) }))
@@ -335,6 +336,19 @@ func (g *Gateway) link(route Route) (link, error) {
 	return l, errors.Join(errs...)
 }
 
+// status tells how far submissions are. Those of browsers are told apart by what
+// forms know them by.
+func (g *Gateway) status(c *chain) http.Handler {
+	status := g.guard.Status(statusPath, c.policy)
+	if g.cfg.Operations != nil {
+		status = g.cfg.Operations.Handler(c.policy)
+	}
+	if g.cfg.Forms != nil {
+		status = g.cfg.Forms.Recognise(status)
+	}
+	return status
+}
+
 // checkGuard says what is wrong with what a route asks of the guard.
 func (g *Gateway) checkGuard(route Route) error {
 	switch {
@@ -346,6 +360,8 @@ func (g *Gateway) checkGuard(route Route) error {
 		return errors.New("once: there is no guard")
 	case route.Form != nil && (g.cfg.Forms == nil || route.Flash && g.cfg.Flashes == nil):
 		return errors.New("form: there are no forms")
+	case route.Operation && g.cfg.Operations == nil:
+		return errors.New("operation: there are no operations")
 	}
 	if err := route.Once.Validate(); err != nil {
 		return fmt.Errorf("once: %w", err)
@@ -356,6 +372,9 @@ func (g *Gateway) checkGuard(route Route) error {
 // guard puts the guard around the app, and what is for forms around both.
 func (l *link) guard(g *Gateway, route Route) {
 	policy := g.once(route)
+	if route.Operation {
+		policy = g.cfg.Operations.Policy(policy)
+	}
 	if route.Form == nil {
 		l.once, l.handler = &policy, g.guard.Handler(policy, l.handler)
 		return

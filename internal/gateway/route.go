@@ -36,13 +36,14 @@ type Route struct {
 	Path    string
 	Methods []string // empty: every method
 
-	SeeOther seeother.Policy
-	Once     *once.Policy // nil: not guarded
-	Form     *form.Policy // nil: forms are not looked at; not nil: Once is needed, and Config.Forms
-	Flash    bool         // with Form: messages for the next page are carried there, by Config.Flashes
-	Created  bool         // with Form: a browser is sent to what it has made (201)
-	Search   *form.Search // nil: none of the route is a search
-	MaxBody  int64        // bytes of a request's body; 0: Limits.Body; negative: no limit
+	SeeOther  seeother.Policy
+	Once      *once.Policy // nil: not guarded
+	Form      *form.Policy // nil: forms are not looked at; not nil: Once is needed, and Config.Forms
+	Flash     bool         // with Form: messages for the next page are carried there, by Config.Flashes
+	Created   bool         // with Form: a browser is sent to what it has made (201)
+	Operation bool         // with Once: who waits long is told where the answer will be, by Config.Operations
+	Search    *form.Search // nil: none of the route is a search
+	MaxBody   int64        // bytes of a request's body; 0: Limits.Body; negative: no limit
 	// Reuse sends guarded requests over connections that were used before.
 	// Faster, but when the app closes one at that moment, the outcome is in
 	// doubt although it most often did nothing.

@@ -22,7 +22,8 @@ import (
 // form that it was the same one.
 type counter struct {
 	*httptest.Server
-	takes time.Duration // a POST
+	takes   time.Duration // a POST
+	reports string        // how far it says that a POST is; empty: it says nothing
 
 	mu     sync.Mutex
 	orders []string // guarded by mu
@@ -38,12 +39,12 @@ func newCounter(t *testing.T, takes time.Duration) *counter {
 		_, _ = fmt.Fprintf(w, `<!doctype html><title>Form</title><h1>Form</h1><form method="post" action="%s"><input name="n" value="1"><button>Buy</button></form>`, to)
 	})
 	mux.HandleFunc("POST /order", func(w http.ResponseWriter, r *http.Request) {
-		n := c.add(r)
+		n := c.add(w, r)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprintf(w, `<!doctype html><title>Thanks</title><h1>Order %d</h1>`, n)
 	})
 	mux.HandleFunc("POST /moved", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "/orders/"+strconv.Itoa(c.add(r)), http.StatusFound)
+		http.Redirect(w, r, "/orders/"+strconv.Itoa(c.add(w, r)), http.StatusFound)
 	})
 	mux.HandleFunc("GET /orders/{n}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -55,12 +56,13 @@ func newCounter(t *testing.T, takes time.Duration) *counter {
 	return c
 }
 
-func (c *counter) add(r *http.Request) int {
+func (c *counter) add(w http.ResponseWriter, r *http.Request) int {
 	body, _ := io.ReadAll(r.Body)
 	c.mu.Lock()
 	c.orders = append(c.orders, string(body))
 	n := len(c.orders)
 	c.mu.Unlock()
+	report(w, c.reports)
 	time.Sleep(c.takes)
 	return n
 }
