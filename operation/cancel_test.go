@@ -7,10 +7,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/store/memstore"
 )
 
 // TestWhatTheAppDoesAboutBeingCancelled cancels at one gateway what another one runs.
@@ -20,39 +22,41 @@ func TestWhatTheAppDoesAboutBeingCancelled(t *testing.T) {
 		name  string
 		grace time.Duration
 		// app returns when it has answered, or was cut off.
-		app    func(w http.ResponseWriter, r *http.Request, cancelled func() bool)
+		app    func(w http.ResponseWriter, r *http.Request, cancelled func() bool, answer *gate)
 		status int
 		in     string
 		reason string
 	}{
-		{"it learns of it and did nothing", time.Minute, func(w http.ResponseWriter, r *http.Request, cancelled func() bool) {
+		{"it learns of it and did nothing", time.Minute, func(w http.ResponseWriter, r *http.Request, cancelled func() bool, answer *gate) {
 			for !cancelled() && r.Context().Err() == nil {
 				time.Sleep(20 * time.Millisecond)
 			}
+			answer.pass(r)
 			w.Header().Set(once.OutcomeHeader, "not-applied")
 			w.WriteHeader(409)
 		}, 409, "not-applied", "the app said that it did nothing"},
-		{"it learns of it and is done all the same", time.Minute, func(w http.ResponseWriter, r *http.Request, cancelled func() bool) {
+		{"it learns of it and is done all the same", time.Minute, func(w http.ResponseWriter, r *http.Request, cancelled func() bool, answer *gate) {
 			for !cancelled() && r.Context().Err() == nil {
 				time.Sleep(20 * time.Millisecond)
 			}
+			answer.pass(r)
 			w.WriteHeader(200)
 		}, 303, "", ""},
-		{"it does not look", time.Millisecond, func(_ http.ResponseWriter, r *http.Request, _ func() bool) {
+		{"it does not look", time.Millisecond, func(_ http.ResponseWriter, r *http.Request, _ func() bool, _ *gate) {
 			<-r.Context().Done()
 		}, 409, "outcome-uncertain", "its sender cancelled it while the app was at work, and the app did not say that it did nothing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			st := newShared()
-			cut := make(chan struct{}, 1)
+			cut, answer := make(chan struct{}, 1), newGate(t)
 			var runs, asks *site
 			runs = newSite(t, st, Config{Grace: test.grace}, once.Config{}, true, func(w http.ResponseWriter, r *http.Request) {
 				url := strings.TrimPrefix(r.Header.Get(ProgressURLHeader), runs.URL)
 				test.app(w, r, func() bool {
 					a := runs.ask(t, "POST", url, `{"percent": 50}`)
 					return a.StatusCode == 200 && a.body == `{"cancelled":true}`+"\n"
-				})
+				}, answer)
 				cut <- struct{}{}
 			})
 			asks = newSite(t, st, Config{}, once.Config{}, false, nil)
@@ -64,6 +68,7 @@ func TestWhatTheAppDoesAboutBeingCancelled(t *testing.T) {
 				t.Errorf("%+v", said)
 			}
 			check(t, asks.ask(t, "DELETE", at, "", alice...), http.StatusAccepted, `"cancelled"`) // again
+			answer.let()
 			received(t, "the end of the app", cut)
 			eventually(t, "the end", func() bool { a, _ = asks.status(t, at, alice...); return a.StatusCode != http.StatusOK })
 			check(t, a, test.status, test.in)
@@ -132,6 +137,35 @@ func TestAPersonCancelsOnTheWaitingPage(t *testing.T) {
 	}
 }
 
+// TestAnAppHasAGraceToEndByItself looks at when it is cut off.
+func TestAnAppHasAGraceToEndByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memstore.New()
+		g, err := once.New(t.Context(), st, once.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ops, err := New(g, st, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := once.Submission{Record: "record", Generation: 1}
+		if err := ops.change(t.Context(), runOf(s), func(n *note) { n.Cancelled = time.Now() }); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if !ops.awaitCancel(t.Context(), s) || time.Since(begin) != 5*time.Second {
+			t.Errorf("cut off after %s", time.Since(begin))
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if ops.awaitCancel(short, s) {
+			t.Error("cut off after its end")
+		}
+		_ = g.Close(t.Context())
+	})
+}
+
 // TestTheWishIsSeenHoweverTheStoreWaits cuts the store while the gateway waits for the
 // wish.
 func TestTheWishIsSeenHoweverTheStoreWaits(t *testing.T) {
@@ -158,6 +192,9 @@ func TestTheWishIsSeenHoweverTheStoreWaits(t *testing.T) {
 	case <-found:
 		t.Fatal("a wish about another start was heard")
 	case <-time.After(waitPause + 100*time.Millisecond):
+	}
+	if n := waits.waits.Load(); n > 5 {
+		t.Errorf("the store was asked %d times", n)
 	}
 	wish(3)
 	if !received(t, "the wish", found) {

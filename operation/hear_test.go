@@ -172,6 +172,24 @@ func TestManyReportsAreFewWrites(t *testing.T) {
 	}
 }
 
+// TestReportsThatWaitAreOne: what one of them leaves out, the other says.
+func TestReportsThatWaitAreOne(t *testing.T) {
+	t.Parallel()
+	st := newShared()
+	s := newSite(t, st, Config{}, once.Config{}, false, nil)
+	of := run{"record", 1}
+	for _, p := range []Progress{{Percent: 1}, {Percent: 50}, {Percent: -1, Text: "a"}, {Percent: 20}} {
+		s.ops.take(of, &p, func(*slot) {})
+	}
+	eventually(t, "the reports", func() bool {
+		p, ok := s.ops.look(t.Context(), of).progress()
+		return ok && p.Percent == 50 && p.Text == "a"
+	})
+	if n := st.writes.Load(); n > 2 {
+		t.Errorf("%d writes", n)
+	}
+}
+
 // TestReportsOfTooManyRunsAreDropped fills the slots.
 func TestReportsOfTooManyRunsAreDropped(t *testing.T) {
 	t.Parallel()

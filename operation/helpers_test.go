@@ -38,6 +38,7 @@ type shared struct {
 	cut    atomic.Bool
 	writes atomic.Int64 // of notes
 	reads  atomic.Int64
+	waits  atomic.Int64
 }
 
 func newShared() *shared { return &shared{Store: memstore.New()} }
@@ -65,6 +66,7 @@ func (s *shared) Get(ctx context.Context, partition, class, key string) (store.R
 }
 
 func (s *shared) Wait(ctx context.Context, partition, class, key string, version uint64) (store.Record, time.Time, error) {
+	s.waits.Add(1)
 	if s.cut.Load() {
 		return store.Record{}, time.Time{}, errCut
 	}

@@ -306,7 +306,9 @@ func TestInAHandlerOfThisProcess(t *testing.T) {
 	}
 	p := ops.Policy(plain())
 	done := newGate(t)
+	var claimed chan string
 	h := g.Handler(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claimed <- r.Header.Get(ProgressURLHeader)
 		Report(w, 75, "größer")
 		done.pass(r)
 		_, _ = io.WriteString(w, w.Header().Get(ProgressHeader)+"done")
@@ -314,12 +316,16 @@ func TestInAHandlerOfThisProcess(t *testing.T) {
 	status := ops.Handler(func(string) (once.Policy, bool) { return p, true })
 	send := func(h http.Handler, method, path string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, path, strings.NewReader(""))
-		r.Header = http.Header{"Authorization": {"Bearer alice"}, "Idempotency-Key": {"k"}, "Prefer": {"respond-async"}}
+		r.Header = http.Header{"Authorization": {"Bearer alice"}, "Idempotency-Key": {"k"}, "Prefer": {"respond-async"}, ProgressURLHeader: {"http://evil.example/"}}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		return w
 	}
+	claimed = make(chan string, 1)
 	at := send(h, "POST", "/pay").Header().Get("Location")
+	if got := received(t, "the request", claimed); got != "" {
+		t.Errorf("without Clean the app was told %q", got)
+	}
 	var said struct {
 		Progress struct {
 			Text    string
