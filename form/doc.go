@@ -6,6 +6,6 @@
 // showing it again asks the app nothing. A flash is a message for the next page.
 //
 // In front of an app that knows nothing of this, tokens are put into its pages
-// while they pass (Tokens.Handler). A Go program can put them into its templates
-// instead (Tokens.Field).
+// while they pass (Forms.Handler). A Go program can put them into its templates
+// instead (Forms.Param).
 package form
