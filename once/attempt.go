@@ -12,6 +12,7 @@ import (
 // Methods are safe for concurrent use.
 type Attempt struct {
 	record string
+	told   func() bool // whether the client was told to come back; nil: it waits
 
 	mu        sync.Mutex
 	outcome   outcome
@@ -30,6 +31,10 @@ func AttemptFrom(ctx context.Context) *Attempt {
 
 // Record is the id of the run-once record that the start is kept under.
 func (a *Attempt) Record() string { return a.record }
+
+// Told reports whether the client was answered already, with where its own answer
+// will be: what the app answers will be seen at another address than was asked for.
+func (a *Attempt) Told() bool { return a.told != nil && a.told() }
 
 // NotApplied says that it is proved that the app did not see the request: no
 // connection could be opened, or not one byte was written. It is believed of

@@ -99,8 +99,9 @@ type exchange struct {
 	known     bool // a record was seen that forbids another run
 	waited    bool
 	probed    bool
-	lent      bool   // the app runs beside the request, and what it holds is given back there
-	stack     []byte // of a panic of the app
+	lent      bool        // the app runs beside the request, and what it holds is given back there
+	stack     []byte      // of a panic of the app
+	told      func() bool // see Attempt
 }
 
 func (x *exchange) serve(key string) {

@@ -130,7 +130,7 @@ func (x *exchange) runBeside(own *run, after time.Duration) {
 	defer leave() // for the run the client is gone
 	f := &floor{client: x.w, header: x.w.Header().Clone()}
 	s, beside := x.submission(own.entry), *x // from here on x is the request's alone
-	beside.w, beside.r = f, x.r.WithContext(here)
+	beside.w, beside.r, beside.told = f, x.r.WithContext(here), f.told
 	x.lent = true
 
 	var failure any = http.ErrAbortHandler // where the app ends its goroutine
@@ -258,6 +258,13 @@ func (f *floor) take(who speaker) bool {
 		f.holder = who
 	}
 	return f.holder == who
+}
+
+// told is whether the client was told to come back.
+func (f *floor) told() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.holder == byHandover
 }
 
 // speak is take for the app. What it has said of the header counts from now on.

@@ -557,6 +557,23 @@ func TestWhatIsQuickAsksNobodyWhetherItWasCancelled(t *testing.T) {
 	})
 }
 
+// TestTheAppIsToldWhetherItsClientWaits asks before and after the client was answered.
+func TestTheAppIsToldWhetherItsClientWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLaterSite(t, Config{}, laterPolicy(time.Second, nil), func(w http.ResponseWriter, r *http.Request) {
+			a := AttemptFrom(r.Context())
+			first := a.Told()
+			time.Sleep(2 * time.Second)
+			_, _ = fmt.Fprint(w, first, a.Told())
+		})
+		mustBe(t, do(s.guard, request("k", "body", as("alice"))), 202, "")
+		mustBe(t, do(s.guard, request("k2", "body", as(""))), 200, "false false")
+		time.Sleep(time.Minute)
+		mustBe(t, do(s.guard, request("k", "body", as("alice"))), 200, "false true")
+		_ = s.Close(t.Context())
+	})
+}
+
 // TestTheAppSpeaksBeforeItAnswers hands headers to it, and interim answers back.
 func TestTheAppSpeaksBeforeItAnswers(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 // carryOut runs the app. Everything that can go wrong from here on ends in a
 // record that says so. Read is told that nothing more comes from the client.
 func (x *exchange) carryOut(own *run, read func()) {
-	attempt, s := &Attempt{record: x.id}, x.submission(own.entry)
+	attempt, s := &Attempt{record: x.id, told: x.told}, x.submission(own.entry)
 	ctx := context.WithValue(context.WithoutCancel(x.r.Context()), attemptKey{}, attempt)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
