@@ -27,6 +27,7 @@ type board struct {
 	mu        sync.Mutex // guards what follows, the two sides included
 	with      side
 	without   side
+	version   int // of all that is shown; it grows with each change
 	decisions []decision
 	watchers  map[chan struct{}]bool
 }
@@ -35,7 +36,7 @@ type board struct {
 // books.
 type side struct {
 	Up          bool      `json:"up"`
-	Submissions int       `json:"submissions"` // checkouts that clients sent
+	Submissions int       `json:"submissions"` // checkouts and forms that clients sent
 	Orders      int       `json:"orders"`
 	Cart        int       `json:"cart"`
 	Users       []user    `json:"users"` // replaced, never changed in place
@@ -88,6 +89,7 @@ func (b *board) change(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f()
+	b.version++
 	for w := range b.watchers {
 		select {
 		case w <- struct{}{}:
@@ -96,11 +98,11 @@ func (b *board) change(f func()) {
 	}
 }
 
-// countSubmissions counts the checkouts that clients send, as an access log
-// would. It changes nothing.
+// countSubmissions counts the checkouts and the forms that clients send, as an
+// access log would. It changes nothing.
 func (b *board) countSubmissions(s *side, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && r.URL.Path == "/checkout" {
+		if r.Method == http.MethodPost && (r.URL.Path == "/checkout" || r.URL.Path == "/buy") {
 			b.change(func() { s.Submissions++ })
 		}
 		next.ServeHTTP(w, r)
@@ -140,7 +142,19 @@ func (b *board) observe(_ context.Context, d seeother.Decision) {
 func (b *board) snapshot() ([]byte, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return json.Marshal(map[string]any{"with": &b.with, "without": &b.without, "decisions": b.decisions})
+	return json.Marshal(map[string]any{"version": b.version, "with": &b.with, "without": &b.without, "decisions": b.decisions})
+}
+
+// state answers with the board as it is now.
+func (b *board) state(w http.ResponseWriter, _ *http.Request) {
+	state, err := b.snapshot()
+	if err != nil {
+		http.Error(w, "the board cannot be shown", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(state) // the client is gone, if anything
 }
 
 // watch returns a channel that gets a value after each change, or false when

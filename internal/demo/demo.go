@@ -46,8 +46,8 @@ type Gateway struct {
 
 // Options says how to run the demo.
 type Options struct {
-	// Gateway makes a gateway with the default policies in front of upstream
-	// and tells observe of each decision. It is called once, while upstream is
+	// Gateway makes a gateway in front of upstream, with the default policies and
+	// with forms protected, and tells observe of each decision. It is called once, while upstream is
 	// already listening. Required.
 	Gateway func(ctx context.Context, upstream *url.URL, observe seeother.Observer) (*Gateway, error)
 	// GatewayAddr and ShopAddr are where to listen (host:port). When one is
@@ -57,8 +57,8 @@ type Options struct {
 	ShopAddr    string
 	// Out gets the addresses and what to try; nil: nothing is printed.
 	Out io.Writer
-	// CheckoutTime is how long a checkout takes, and RestartTime how long the
-	// shop is gone after a crash; 0: the defaults.
+	// CheckoutTime is how long a checkout takes, twice as long as a form does, and
+	// RestartTime how long the shop is gone after a crash; 0: the defaults.
 	CheckoutTime time.Duration
 	RestartTime  time.Duration
 }
@@ -122,8 +122,8 @@ func (d *demo) start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("demo: shop behind the gateway: %w", err), front.Close(), direct.Close())
 	}
 	gatewayURL, shopURL := "http://"+front.Addr().String(), "http://"+direct.Addr().String()
-	d.without = d.startShop(&d.board.without, direct, aloneHandler(gatewayURL), true)
-	d.behind = d.startShop(&d.board.with, hidden, pageHandler(d.board, shopURL), false)
+	d.without = d.startShop(&d.board.without, direct, aloneHandler(gatewayURL), onAnyName(gatewayURL), true)
+	d.behind = d.startShop(&d.board.with, hidden, pageHandler(d.board, shopURL), "'self'", false)
 	d.gateway, err = d.Gateway(ctx, &url.URL{Scheme: "http", Host: hidden.Addr().String()}, d.board.observe)
 	if err != nil {
 		return errors.Join(fmt.Errorf("demo: gateway: %w", err), front.Close())
@@ -133,10 +133,11 @@ func (d *demo) start(ctx context.Context) error {
 	return nil
 }
 
-// startShop starts one of the two shops. Submissions are counted where a
-// client hands them over: at the shop, or before the gateway.
-func (d *demo) startShop(s *side, ln net.Listener, home http.Handler, clientsComeHere bool) *server {
-	sh := &shop{checkoutTime: d.CheckoutTime, ledger: s, board: d.board}
+// startShop starts one of the two shops, for a page at framedBy to show.
+// Submissions are counted where a client hands them over: at the shop, or before
+// the gateway.
+func (d *demo) startShop(s *side, ln net.Listener, home http.Handler, framedBy string, clientsComeHere bool) *server {
+	sh := &shop{checkoutTime: d.CheckoutTime, framedBy: framedBy, ledger: s, board: d.board}
 	handler := sh.handler(home)
 	if clientsComeHere {
 		handler = d.board.countSubmissions(s, handler)
@@ -192,6 +193,9 @@ const greeting = `A small shop is running twice: as it is, and behind seeother.
   Open this page     {gateway}/
   Through seeother   {gateway}
   The shop itself    {shop}
+
+The page sends forms twice: by a double click, a refresh, Back, two tabs, a lost connection. By hand:
+  {gateway}/shop and {shop}/shop
 
 Or try it from another terminal. Each command does the same to both.
 

@@ -102,6 +102,26 @@ func send(t *testing.T, method, url string, header ...string) (answer, error) {
 	return answer{res.StatusCode, res.Header, string(body)}, err
 }
 
+// mustPost sends a form.
+func mustPost(t *testing.T, url, fields string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(fields))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
 func mustSend(t *testing.T, method, url string, header ...string) answer {
 	t.Helper()
 	a, err := send(t, method, url, header...)
@@ -133,6 +153,8 @@ func TestShopHasTheFaultsThatItPromises(t *testing.T) {
 		{"the other users are still there", "GET", "/users", 200, "", `"Radia"`},
 		{"what the 302 leads a browser to deletes the rest", "DELETE", "/users", 200, "", `{"deleted":4}`},
 		{"nobody is left", "GET", "/users", 200, "", `[]`},
+		{"the form is shown", "GET", "/shop", 200, "", `<form method="post" action="/buy">`},
+		{"and the one that is answered by a 302", "GET", "/shop?redirect", 200, "", `<form method="post" action="/buy?redirect">`},
 		{"other paths are not there", "GET", "/nowhere", 404, "", ""},
 	}
 	for _, step := range steps {
@@ -141,6 +163,37 @@ func TestShopHasTheFaultsThatItPromises(t *testing.T) {
 			t.Errorf("%s: %s %s = %d, Location %q, %q; want %d, %q, something with %q", step.name, step.method, step.path,
 				a.status, a.header.Get("Location"), a.body, step.status, step.location, step.contains)
 		}
+	}
+}
+
+func TestEachFormThatComesIsAnOrder(t *testing.T) {
+	t.Parallel()
+	d := runDemo(t, Options{CheckoutTime: quick})
+	for _, c := range []struct {
+		name, path, fields string
+		status             int
+		location, contains string
+	}{
+		{"a page says thank you", "/buy", "item=tin+robot&quantity=2", 200, "", "2 × tin robot"},
+		{"the same form makes another order", "/buy", "item=tin+robot&quantity=2", 200, "", "Thank you, order 2"},
+		{"or a 302 leads to that page", "/buy?redirect", "item=tin+robot&quantity=2", 302, "/thanks/3", ""},
+		{"what the shop does not have is not sold", "/buy", "item=%3Cb%3E&quantity=1", 422, "", "does not have"},
+		{"nor more than it has", "/buy", "item=tin+robot&quantity=10", 422, "", ""},
+		{"nor nothing", "/buy", "", 422, "", ""},
+	} {
+		a := mustPost(t, d.shop+c.path, c.fields)
+		if a.status != c.status || a.header.Get("Location") != c.location || !strings.Contains(a.body, c.contains) {
+			t.Errorf("%s: %d, Location %q, %q; want %d, %q, something with %q", c.name, a.status, a.header.Get("Location"), a.body, c.status, c.location, c.contains)
+		}
+	}
+	if a := mustSend(t, "GET", d.shop+"/thanks/3"); a.status != 200 || !strings.Contains(a.body, "Thank you, order 3") {
+		t.Errorf("the page that the 302 leads to = %d %q", a.status, a.body)
+	}
+	if a := mustSend(t, "GET", d.shop+"/thanks/4"); a.status != 404 {
+		t.Errorf("the page of an order that was not made = %d, want 404", a.status)
+	}
+	if got := firstState(t, d.gateway).Without; got.Orders != 3 || got.Submissions != 6 {
+		t.Errorf("%d orders of %d submissions, want 3 of 6", got.Orders, got.Submissions)
 	}
 }
 
@@ -232,7 +285,8 @@ func TestOnlyPagesOfThisMachineMayUseTheShop(t *testing.T) {
 func TestPagesLoadAndRunNothingFromElsewhere(t *testing.T) {
 	t.Parallel()
 	d := runDemo(t, Options{})
-	for _, home := range []string{d.gateway + "/", d.shop + "/"} {
+	for _, home := range []string{d.gateway + "/", d.shop + "/", d.gateway + "/shop", d.shop + "/shop"} {
+		site := strings.TrimSuffix(strings.TrimSuffix(home, "shop"), "/")
 		a := mustSend(t, "GET", home)
 		policy := a.header.Get("Content-Security-Policy")
 		if a.status != http.StatusOK || !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
@@ -242,10 +296,54 @@ func TestPagesLoadAndRunNothingFromElsewhere(t *testing.T) {
 			t.Errorf("%s holds inline style or script, which its policy refuses", home)
 		}
 		for _, path := range regexp.MustCompile(`(?:src|href)="(/[^"]*)"`).FindAllStringSubmatch(a.body, -1) {
-			if b := mustSend(t, "GET", strings.TrimSuffix(home, "/")+path[1]); b.status != http.StatusOK {
+			if b := mustSend(t, "GET", site+path[1]); b.status != http.StatusOK {
 				t.Errorf("%s names %s, which is %d", home, path[1], b.status)
 			}
 		}
+	}
+}
+
+func TestOnlyTheBoardShowsTheShopInAFrame(t *testing.T) {
+	t.Parallel()
+	d := runDemo(t, Options{})
+	named := strings.Replace(d.gateway, "127.0.0.1", "localhost", 1)
+	for page, want := range map[string]string{
+		d.gateway + "/":     "frame-ancestors 'none'",
+		d.shop + "/":        "frame-ancestors 'none'",
+		d.gateway + "/shop": "frame-ancestors 'self'",
+		d.shop + "/shop":    "frame-ancestors " + d.gateway + " " + named,
+	} {
+		if policy := mustSend(t, "GET", page).header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, want) {
+			t.Errorf("%s has the policy %q, want %q at its end", page, policy, want)
+		}
+	}
+}
+
+// Back shows the form that was sent only where the browser may keep it; two tabs hold
+// one form only where it need not ask for it again.
+func TestBrowsersMayKeepTheForm(t *testing.T) {
+	t.Parallel()
+	d := runDemo(t, Options{})
+	for path, want := range map[string]string{"/shop": "", "/shop?keep=1": "max-age=60"} {
+		if got := mustSend(t, "GET", d.shop+path).header.Get("Cache-Control"); got != want {
+			t.Errorf("%s has Cache-Control %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestTheStateIsThatOfTheMoment(t *testing.T) {
+	t.Parallel()
+	d := runDemo(t, Options{CheckoutTime: quick})
+	read := func() (s state) {
+		if err := json.Unmarshal([]byte(mustSend(t, "GET", d.gateway+"/demo/state").body), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	before := read()
+	mustSend(t, "POST", d.shop+"/checkout")
+	if after := read(); after.Without.Orders != 1 || after.Version <= before.Version {
+		t.Errorf("%d orders and version %d after %d, want 1 and a greater one", after.Without.Orders, after.Version, before.Version)
 	}
 }
 
@@ -333,6 +431,7 @@ func TestAServerThatEndsWhileItIsDownStaysDown(t *testing.T) {
 }
 
 type state struct {
+	Version       int
 	With, Without side
 	Decisions     []decision
 }

@@ -11,25 +11,27 @@ import (
 //go:embed page
 var files embed.FS
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"sides": columns}).ParseFS(files, "page/*.html"))
+var pages = template.Must(template.ParseFS(files, "page/*.html"))
 
 // column is one of the two sides, as the page names it.
-type column struct{ ID, Title string }
+type column struct{ ID, Title, Origin string }
 
-func columns() []column {
-	return []column{{"without", "Without seeother"}, {"with", "With seeother"}}
+func columns(shopURL string) []column {
+	return []column{{"without", "Without seeother", shopURL}, {"with", "With seeother", ""}}
 }
 
 // pageHandler serves the page that shows both sides, and what it needs, under
 // /demo/. It is the home page of the shop behind the gateway: the page reaches
 // that shop at its own origin and the other one at shopURL.
 func pageHandler(b *board, shopURL string) http.Handler {
+	both := "'self' " + onAnyName(shopURL)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		secure(w, "connect-src 'self' "+onAnyName(shopURL))
-		_ = pages.ExecuteTemplate(w, "board.html", map[string]string{"Shop": shopURL}) // the client is gone, if anything
+		secure(w, "connect-src "+both+"; frame-src "+both)
+		_ = pages.ExecuteTemplate(w, "board.html", map[string]any{"Shop": shopURL, "Sides": columns(shopURL)}) // the client is gone, if anything
 	})
 	mux.HandleFunc("GET /demo/events", b.events)
+	mux.HandleFunc("GET /demo/state", b.state)
 	mux.HandleFunc("POST /demo/reset", func(w http.ResponseWriter, _ *http.Request) {
 		b.reset()
 		w.WriteHeader(http.StatusNoContent)
@@ -49,11 +51,13 @@ func aloneHandler(gatewayURL string) http.Handler {
 	return mux
 }
 
-// staticHandler serves the style and the script, and nothing else of the
-// folder.
+// static are the files of the folder that anybody may have.
+var static = []string{"page.css", "board.js", "requests.js", "forms.js", "tab.js", "shop.css", "drive.js"}
+
+// staticHandler serves styles and scripts, and nothing else of the folder.
 func staticHandler() http.Handler {
 	mux := http.NewServeMux()
-	for _, name := range []string{"page.css", "page.js"} {
+	for _, name := range static {
 		mux.HandleFunc("GET /demo/"+name, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-cache")
 			w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -63,13 +67,20 @@ func staticHandler() http.Handler {
 	return mux
 }
 
-func secure(w http.ResponseWriter, connect string) {
+// secure writes the header of a page of the demo's own: it holds no form, and is
+// in nobody's frame.
+func secure(w http.ResponseWriter, sources string) {
+	policy(w, sources+"; form-action 'none'; frame-ancestors 'none'")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+}
+
+// policy lets a page use what is served with it and what directives say, and
+// nothing else.
+func policy(w http.ResponseWriter, directives string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "+
-		connect+"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; "+directives)
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 

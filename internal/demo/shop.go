@@ -18,12 +18,14 @@ const maxBody = 1 << 20 // of a request to the shop, in bytes
 //   - DELETE /users deletes every user, and is what a browser sends after a
 //     302 that answers DELETE /users/{id};
 //   - a checkout takes two seconds, and the same one twice makes two orders;
+//   - so do its forms, which take a second;
 //   - after POST /crash the next checkout makes its order and then takes the
 //     whole shop down before it answers.
 //
 // What it holds is in a ledger, which outlives a crash as a database does.
 type shop struct {
 	checkoutTime time.Duration
+	framedBy     string // the sources, in terms of Content-Security-Policy, whose pages may show the shop's
 	ledger       *side
 	board        *board
 	crash        func()
@@ -46,6 +48,9 @@ func (s *shop) handler(home http.Handler) http.Handler {
 	mux.HandleFunc("GET /cart", s.cart)
 	mux.HandleFunc("POST /checkout", s.checkout)
 	mux.HandleFunc("GET /orders/{id}", s.order)
+	mux.HandleFunc("GET /shop", s.form)
+	mux.HandleFunc("POST /buy", s.buy)
+	mux.HandleFunc("GET /thanks/{id}", s.thanks)
 	mux.HandleFunc("GET /users", s.users)
 	mux.HandleFunc("DELETE /users", s.deleteUsers)
 	mux.HandleFunc("DELETE /users/{id}", s.deleteUser)
@@ -106,11 +111,15 @@ func (s *shop) cart(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, map[string]int{"items": items})
 }
 
-// checkout makes the order half way. It does not care whether the client is
-// still there: once the money moves, apps go on.
 func (s *shop) checkout(w http.ResponseWriter, _ *http.Request) {
-	time.Sleep(s.checkoutTime / 2)
-	var id int
+	id := s.makeOrder(s.checkoutTime)
+	found(w, "/orders/"+strconv.Itoa(id))
+}
+
+// makeOrder makes the order half way. It does not care whether the client is
+// still there: once the money moves, apps go on.
+func (s *shop) makeOrder(takes time.Duration) (id int) {
+	time.Sleep(takes / 2)
 	var crash bool
 	s.board.change(func() {
 		s.ledger.Orders++
@@ -121,19 +130,25 @@ func (s *shop) checkout(w http.ResponseWriter, _ *http.Request) {
 		s.crash()
 		panic(http.ErrAbortHandler)
 	}
-	time.Sleep(s.checkoutTime / 2)
-	found(w, "/orders/"+strconv.Itoa(id))
+	time.Sleep(takes / 2)
+	return id
 }
 
 func (s *shop) order(w http.ResponseWriter, r *http.Request) {
-	id, err := strconv.Atoi(r.PathValue("id"))
-	var made int
-	s.board.read(func() { made = s.ledger.Orders })
-	if err != nil || id < 1 || id > made {
+	id, ok := s.ordered(r)
+	if !ok {
 		reply(w, http.StatusNotFound, map[string]string{"error": "no such order"})
 		return
 	}
 	reply(w, http.StatusOK, map[string]int{"order": id})
+}
+
+// ordered is the order that a request names; false: it was not made.
+func (s *shop) ordered(r *http.Request) (id int, ok bool) {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	var made int
+	s.board.read(func() { made = s.ledger.Orders })
+	return id, err == nil && id >= 1 && id <= made
 }
 
 func (s *shop) users(w http.ResponseWriter, _ *http.Request) {
