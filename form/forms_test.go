@@ -141,6 +141,16 @@ func (b *person) send(method, target, body string, change func(*http.Request)) a
 	return answer{res, string(text)}
 }
 
+// keep gives the person's browser a nonce.
+func (b *person) keep(nonce string) {
+	b.t.Helper()
+	u, err := url.Parse(b.site.server.URL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.http.Jar.SetCookies(u, []*http.Cookie{{Name: nonceCookie, Value: nonce, Path: "/"}})
+}
+
 func (b *person) get(target string) answer { return b.send(http.MethodGet, target, "", nil) }
 func (b *person) submit(action, fields string) answer {
 	return b.send(http.MethodPost, action, fields, nil)
@@ -389,11 +399,59 @@ func TestWhatIsNoPage(t *testing.T) {
 			if c.status == 0 {
 				c.status = 200
 			}
-			a := newPerson(t, s).send(http.MethodPost, "/buy", "n=1", c.change)
+			b := newPerson(t, s)
+			b.keep(newNonce())
+			a := b.send(http.MethodPost, "/buy", "n=1", c.change)
 			if a.StatusCode != c.status || !strings.HasSuffix(a.body, "<p>thanks</p>") {
 				t.Errorf("%d %q, want %d and the app's own answer", a.StatusCode, a.body, c.status)
 			}
 		})
+	}
+}
+
+func TestABrowserWithoutCookiesGetsTheAnswerItself(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{}, Policy{}, nil)
+	b := newPerson(t, s)
+	jar := b.http.Jar
+	b.http.Jar = nil
+	action := b.get("/").action(t)
+	for n := 1; n <= 2; n++ {
+		if got := b.submit(action, "n=1"); got.StatusCode != 200 || got.body != fmt.Sprintf("<p>order %d: n=1</p>", n) {
+			t.Fatalf("%d %q", got.StatusCode, got.body)
+		}
+	}
+	b.http.Jar = jar // a page that was open before the gateway was there
+	b.submit("/buy", "n=1")
+	if got := b.follow(b.submit("/buy", "n=1")); got.body != "<p>order 4: n=1</p>" {
+		t.Errorf("%q", got.body)
+	}
+}
+
+func TestAPostFromElsewhereTakesNoNonceAway(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{}, Policy{}, func(s *shop, _ *once.Policy) {
+		s.answer = func(w http.ResponseWriter, r *http.Request, _ int) {
+			if r.URL.Path == "/logout" {
+				http.SetCookie(w, &http.Cookie{Name: "sessionid", Path: "/", MaxAge: -1})
+			}
+			_, _ = io.WriteString(w, formPage)
+		}
+	})
+	b := newPerson(t, s)
+	b.http.Jar = nil // SameSite=Lax
+	for name, change := range map[string]func(*http.Request){
+		"as the browser says": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"by its origin":       func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "https://idp.example") },
+	} {
+		got := b.send(http.MethodPost, "/acs", "SAMLResponse=x", change)
+		if got.StatusCode != 200 || got.body != formPage || len(got.Cookies()) > 0 || got.Header.Get("Cache-Control") != "" {
+			t.Errorf("%s: %d %q %v", name, got.StatusCode, got.body, got.Header)
+		}
+		out := b.send(http.MethodPost, "/logout", "SAMLRequest=x", func(r *http.Request) { change(r); r.Header.Set("Cookie", "sessionid=1") })
+		if given(out.Header, false) == "" {
+			t.Errorf("%s: a logout leaves the nonce: %v", name, out.Header)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (k *keeper) writeHeader(status int) {
 	}
 	k.wrote = true
 	k.forms.renew(k.visit, k.request, k.Header())
-	if !k.isPage(status) {
+	if !k.isPage(status) || !k.known() {
 		k.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -81,6 +81,17 @@ func (k *keeper) isPage(status int) bool {
 	}
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err == nil && media == "text/html" && !isAttachment(h)
+}
+
+// known says whether the browser came with a nonce. One that did not may keep none,
+// as in a frame of another site, and could not be shown a page. It is given one, for
+// the next time.
+func (k *keeper) known() bool {
+	v, h := k.visit, k.Header()
+	if v.had == "" && given(h, v.secure) == "" {
+		setCookie(h, nonceCookie, newNonce(), v.secure, 0)
+	}
+	return v.had != ""
 }
 
 func (k *keeper) tooLate() {
@@ -168,10 +179,6 @@ func (k *keeper) toPage() {
 	if nonce == "" {
 		nonce = v.nonce
 	}
-	fresh := nonce == ""
-	if fresh {
-		nonce = newNonce()
-	}
 	page := kept{Status: k.status, Header: pageHeader(h), body: k.body.Bytes()}
 	name, err := k.forms.keep(k.request.Context(), kindPage, nonce, page, k.forms.cfg.PageAge)
 	if err != nil {
@@ -180,9 +187,6 @@ func (k *keeper) toPage() {
 		return
 	}
 	redirectToPage(h, withParam(v.target, pageParam, name))
-	if fresh {
-		setCookie(h, nonceCookie, nonce, v.secure, 0)
-	}
 	k.forms.observe(k.request, v.policy, "page", k.status, http.StatusSeeOther, "a refresh would have submitted the form again")
 	k.status = 0
 	k.body = bytes.Buffer{}

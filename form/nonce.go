@@ -92,11 +92,11 @@ func (f *Forms) renew(v *visit, r *http.Request, answer http.Header) {
 		who = logout
 	}
 	switch {
-	case who == sameUser || v.nonce == "" || !v.acts:
+	case who == sameUser || !v.acts:
 		return
-	case who == logout:
+	case who == logout: // also where another site's POST comes without the nonce
 		setCookie(answer, nonceCookie, newNonce(), v.secure, 0)
-	default:
+	case v.nonce != "":
 		setCookie(answer, nonceCookie, newNonce()+"."+v.nonce, v.secure, 0)
 	}
 }

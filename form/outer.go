@@ -35,7 +35,7 @@ func (f *Forms) Recognise(next http.Handler) http.Handler {
 // serve sends a request on, and rewrites the answer where it is for a page of a
 // browser's.
 func (f *Forms) serve(w http.ResponseWriter, r *http.Request, v *visit, next http.Handler) {
-	if v.policy.NoTokens || !v.navigation || !v.acts {
+	if v.policy.NoTokens || !v.navigation || !v.acts || isStranger(r, v) {
 		next.ServeHTTP(w, r)
 		return
 	}
@@ -45,6 +45,13 @@ func (f *Forms) serve(w http.ResponseWriter, r *http.Request, v *visit, next htt
 	defer func() { rw.end(done) }()
 	next.ServeHTTP(rw, r)
 	done = true
+}
+
+// isStranger reports whether r's browser may have a nonce that it did not send:
+// what another site posts comes without ours, which is SameSite=Lax (RFC 6265bis
+// section 5.5). A new one would take its place, and with it all that is open.
+func isStranger(r *http.Request, v *visit) bool {
+	return v.had == "" && r.Method == http.MethodPost && !v.here
 }
 
 // askForPlain makes the app send pages in a form that can be read here. A part of
