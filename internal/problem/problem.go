@@ -91,7 +91,7 @@ func IsNavigation(r *http.Request) bool {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
 	}
-	for _, name := range []string{"X-Requested-With", "HX-Request", "Turbo-Frame", "X-Inertia", "X-Up-Version"} {
+	for _, name := range []string{"X-Requested-With", "HX-Request", "Turbo-Frame", "X-Turbo-Request-Id", "X-Inertia", "X-Up-Version"} {
 		if r.Header.Get(name) != "" {
 			return false
 		}

@@ -127,6 +127,7 @@ func TestIsNavigation(t *testing.T) {
 		{"jQuery", http.Header{"Accept": html, "X-Requested-With": {"XMLHttpRequest"}}, false},
 		{"htmx", http.Header{"Accept": html, "Hx-Request": {"true"}}, false},
 		{"Turbo", http.Header{"Accept": html, "Turbo-Frame": {"f"}}, false},
+		{"Turbo that fetches a whole page", http.Header{"Accept": html, "X-Turbo-Request-Id": {"3f0d"}}, false},
 		{"Inertia", http.Header{"Accept": html, "X-Inertia": {"true"}}, false},
 		{"Unpoly", http.Header{"Accept": html, "X-Up-Version": {"3"}}, false},
 	}
