@@ -24,6 +24,7 @@ func takeParams(query string) (rest string, p params, found bool) {
 		return query, params{}, false
 	}
 	var kept strings.Builder
+	pieces := 0
 	seen := make(map[string]int, 3)
 	values := make(map[string]string, 3)
 	for piece := range strings.SplitSeq(query, "&") {
@@ -34,10 +35,11 @@ func takeParams(query string) (rest string, p params, found bool) {
 			values[name] = value
 			continue
 		}
-		if kept.Len() > 0 {
+		if pieces > 0 {
 			kept.WriteByte('&')
 		}
 		kept.WriteString(piece)
+		pieces++
 	}
 	for name, n := range seen {
 		if n > 1 {
