@@ -42,6 +42,7 @@ var steps = []struct {
 	{`curl -i http://127.0.0.1:8303/orders -H 'Idempotency-Key: "8e03978e-40d5"' -d item=book`, (*readme).curl},
 	{"bin/seeother once list --state uncertain", (*readme).list},
 	{`bin/seeother once resolve ID --as released --note "not in the ledger"`, (*readme).resolve},
+	{"bin/seeother run --protect http://127.0.0.1:5000", (*readme).protected},
 }
 
 // line is one command of a fenced block, and the comment behind it.
@@ -151,6 +152,11 @@ func (r *readme) serve(t *testing.T, l line) *harness.Gateway {
 func (r *readme) inFront(t *testing.T, l line) {
 	r.gateway = r.serve(r.t, l)
 	wantDeletes(t, r.gateway, http.StatusSeeOther)
+}
+
+// protected looks whether it runs. What it does is in the tests of forms.
+func (r *readme) protected(t *testing.T, l line) {
+	wantDeletes(t, r.serve(t, l), http.StatusSeeOther)
 }
 
 func (r *readme) withApp(t *testing.T, l line) {
