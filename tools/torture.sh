@@ -30,6 +30,7 @@ export SEEOTHER_TOGETHER=${SEEOTHER_TOGETHER:-8}                          # so m
 export SEEOTHER_SEEDS=${SEEOTHER_SEEDS:-10000}                            # of the simulation
 export SEEOTHER_PROOF_KILLS=${SEEOTHER_PROOF_KILLS:-500}                  # of the gateway, while
 export SEEOTHER_PROOF_SUBMISSIONS=${SEEOTHER_PROOF_SUBMISSIONS:-1000000}  # are sent 3 to 10 times each
+export SEEOTHER_SUBMISSIONS=${SEEOTHER_SUBMISSIONS:-10000}               # of a form, each clicked 2 to 5 times
 export SEEOTHER_FAILOVERS=${SEEOTHER_FAILOVERS:-100}                      # of Redis, whose loss is counted
 
 part_fuzz() {
@@ -41,7 +42,7 @@ part_fuzz() {
 }
 
 # The proofs follow by themselves, one after the other.
-proofs='HoweverOftenTheGatewayIsKilled|InAnyWorld|Linear|PowerLoss|EachStepMayFail|OutlivesAPowerCut|TestAfterAFailover'
+proofs='HoweverOftenTheGatewayIsKilled|ManyBrowsersClickAtRandom|InAnyWorld|Linear|PowerLoss|EachStepMayFail|OutlivesAPowerCut|TestAfterAFailover'
 
 part_tests() {
   echo "all tests: $SEEOTHER_KILLS kills, and 20 times as many cases of each property"
