@@ -95,6 +95,7 @@ func TestTheEncodingDecidesWhetherAPageIsRead(t *testing.T) {
 		{"a change of characters where nothing is said", "text/html", "\x1b$B", false},
 		{"likewise, with a header", "text/html; charset=utf-8", "\x1b$B", true},
 		{"likewise, behind meta", "text/html", "<meta charset=windows-1252>\x1b$B", true},
+		{"likewise, behind meta in a script", "text/html", "<script>'<meta charset=euc-jp>'</script>\x1b$B", true},
 		{"likewise, before meta", "text/html", "\x1b$B<meta charset=windows-1252>", false},
 		{"likewise, behind a late meta", "text/html", strings.Repeat(" ", 2000) + "<meta charset=euc-jp>\x1b$B", true},
 	} {

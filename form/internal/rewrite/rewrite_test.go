@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -225,7 +226,7 @@ func TestTheFirstBaseElementCounts(t *testing.T) {
 
 // noForms are pages whose form is none.
 var noForms = []string{
-	`<!--FORM-->`, `<!-- FORM --!>`, `<!--> <!--FORM-->`, `<!--FORM`, `<!-FORM`, `<?FORM`, `</ FORM`, `<!doctype FORM`, `<a b="FORM">`, `<a b='FORM'>`, `<a FORM`,
+	`<!--FORM-->`, `<!-- FORM --!>`, `<!--a--!->FORM`, `<!--> <!--FORM-->`, `<!--FORM`, `<!-FORM`, `<?FORM`, `</ FORM`, `<!doctype FORM`, `<a b="FORM">`, `<a b='FORM'>`, `<a FORM`,
 	`<script>FORM</script>`, `<script>"<!--"; FORM</script>`, `<script><!--<script></script>FORM--></script>`, `<SCRIPT src=a>FORM</script >`, `<script/>FORM`,
 	`<style>FORM</style>`, `<textarea>FORM</textarea>`, `<title>FORM</title>`, `<title></titles>FORM</title>`, `<iframe>FORM</iframe>`, `<noembed>FORM</noembed>`,
 	`<noframes>FORM</noframes>`, `<noscript>FORM</noscript>`, `<xmp>FORM</xmp>`, `<plaintext>FORM</plaintext>FORM`,
@@ -235,7 +236,8 @@ var noForms = []string{
 	`<svg><script>FORM</script></svg>`, `<svg><style>FORM</style></svg>`, `<svg><title><svg>FORM</svg></title></svg>`,
 	`<form><form></form><form>FORM</form>`, `<form><p>FORM</p></form>`, `<form><template></form></template>FORM</form>`, `<form><svg><form></form></svg>FORM</form>`,
 	`<select>FORM</select>`, `<frameset>FORM`, `<frameset><frame><noframes>FORM</noframes>`, `<html><head></head><frameset>FORM`,
-	`<svg><g></div>FORM`, `<form`, `<form method=post action=/x`, `<form method=post action="/x>`, `<form method=post action=/x <`,
+	`<svg><desc><p><svg></p></desc>FORM`, `<svg><desc><p><div></div></desc>FORM`, `<svg><desc><head></desc>FORM`, `<table><svg><desc><form></desc></form>FORM`,
+	`<math><mi></mi></x><img><math><mi></x><img><mglyph>FORM`, `<svg><g></div>FORM`, `<form`, `<form method=post action=/x`, `<form method=post action="/x>`, `<form method=post action=/x <`,
 }
 
 func TestAFormThatIsNoneIsUntouched(t *testing.T) {
@@ -260,7 +262,7 @@ func TestAFormBehindAllThatIsFound(t *testing.T) {
 		`<template></template>`, `<template><svg></template>`, `<template><svg><desc><p></template>`, `<template><select></template>`, `<template><template></template></template>`, `</template>`,
 		`<select></select>`, `<select><option><select>`, `<select><input>`, `<select><textarea></textarea>`, `<select><script></script></select>`, `<select><template></template></select>`, `<table><select><tr></select>`,
 		`<form></form>`, `<form><form></form>`, `<table><form><tr></form>`, `</form>`, `<form><svg></form></svg>`, `<body><frameset>`, `<button><frameset>`, `<select></select><frameset>`, `<x-form>`,
-		`<svg><template></template></svg>`, "<svg\x00>", `<a` + strings.Repeat("b", 100) + `>`, `<svg><g><p><b><i>`, `<div><svg><g></div><p>`,
+		`<svg><template></template></svg>`, "<svg\x00>", `<a` + strings.Repeat("b", 100) + `>`, `<svg><g><p><b><i>`, `<div><svg><g></div><p>`, `<svg><g></div></p>`, `<template><form><body><frameset><base href=//evil/></template>`,
 	} {
 		page := before + `<form method=post action=/x>`
 		if w := becomes(t, page, before+`<form method=post action=/x?PARAM>`, testOptions); w.GaveUp() {
@@ -274,6 +276,8 @@ func TestWhereBrowsersDifferTheRestPasses(t *testing.T) {
 	for _, page := range []string{
 		`<select><style></style></select>FORM`, `<select><plaintext></select>FORM`, `<frameset></frameset>FORM`, `<svg><g></div><script></script>FORM`,
 		`<svg></div><![CDATA[>]]>FORM`, `<template><col><style></style></template>FORM`, `<svg><desc><template></template></desc></svg>FORM`,
+		`<template><form><svg></form><title></template>FORM</title></template>`, `<template><col><svg><template></svg></template>FORM`, `<template><svg><template></div></template>FORM`,
+		`<select><template></template><style></style></select>FORM`, `<table><td><select></td><td><select><style></style></select>FORM`, `<table><td><select><td><select><style></style></select>FORM`,
 		strings.Repeat(`<template>`, maxTemplates+1) + strings.Repeat(`</template>`, maxTemplates+1) + `FORM`,
 	} {
 		page = strings.ReplaceAll(page, "FORM", `<form method=post action=/x>`)
@@ -293,6 +297,27 @@ func TestTheTreeStaysTheSame(t *testing.T) {
 		for _, size := range sizes[1:] {
 			checkPage(t, page, size)
 		}
+	}
+}
+
+// FuzzTags over some pages, the same each time.
+func TestPagesOfRandomTagsKeepTheirTree(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	n := 40_000
+	if race {
+		n = 4_000
+	}
+	for range n {
+		few := make([]string, 3+r.IntN(14))
+		for i := range few {
+			few[i] = pieces[r.IntN(len(pieces))]
+		}
+		var page strings.Builder
+		for range 2 + r.IntN(25) {
+			page.WriteString(few[r.IntN(len(few))])
+		}
+		checkPage(t, page.String()+`<form method=post action=/x>`, 1+r.IntN(9))
 	}
 }
 
