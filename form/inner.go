@@ -76,7 +76,7 @@ func (k *keeper) writeHeader(status int) {
 // browser that goes from a page of this site to it.
 func (k *keeper) isPage(status int) bool {
 	v, h := k.visit, k.Header()
-	if k.method != http.MethodPost || status != http.StatusOK || !v.navigation || !v.here || v.policy.NoPages {
+	if v.target == "" || k.method != http.MethodPost || status != http.StatusOK || !v.navigation || !v.here || v.policy.NoPages {
 		return false
 	}
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))

@@ -35,7 +35,7 @@ func (f *Forms) Recognise(next http.Handler) http.Handler {
 // serve sends a request on, and rewrites the answer where it is for a page of a
 // browser's.
 func (f *Forms) serve(w http.ResponseWriter, r *http.Request, v *visit, next http.Handler) {
-	if v.policy.NoTokens || !v.navigation || !v.acts || isStranger(r, v) {
+	if v.policy.NoTokens || !v.navigation || !v.acts || v.target == "" || isStranger(r, v) {
 		next.ServeHTTP(w, r)
 		return
 	}
@@ -71,7 +71,7 @@ func askForPlain(r *http.Request, v *visit) {
 
 // recognise says which form r submits. A token that does not count is dropped.
 func (f *Forms) recognise(v *visit, r *http.Request) {
-	if v.params.token == "" || r.Method != http.MethodPost || !v.navigation || v.policy.NoTokens || !v.acts {
+	if v.params.token == "" || r.Method != http.MethodPost || !v.navigation || v.policy.NoTokens || !v.acts || v.target == "" {
 		return
 	}
 	name, nonce, ok := "", "", false

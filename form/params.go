@@ -131,11 +131,25 @@ func otherCookies(lines []string) (out []string, hasOurs bool) {
 }
 
 // targetOf is a request's path and query as the browser has them, but for what is
-// ours. What stands in a URL raw stays so.
+// ours. What stands in a URL raw stays so. Empty: written as it came it could lead
+// to another site ("//host/"), and nothing of ours may.
 func targetOf(r *http.Request) string {
-	if target := r.RequestURI; strings.HasPrefix(target, "/") {
-		return withoutParams(target)
+	target := r.RequestURI
+	if !strings.HasPrefix(target, "/") {
+		u := url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
+		target = u.RequestURI()
 	}
-	u := url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
-	return withoutParams(u.RequestURI())
+	target = withoutParams(target)
+	path, query, asks := strings.Cut(target, "?")
+	safe, same := searchTarget(path, query)
+	written, _, _ := strings.Cut(safe, "?")
+	switch {
+	case same:
+		return target
+	case safe == "" || plainPath(written) != plainPath(path):
+		return ""
+	case asks:
+		return written + "?" + query
+	}
+	return written
 }

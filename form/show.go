@@ -83,11 +83,11 @@ func ownHeader() http.Header {
 // again asks whether a form that was sent before is meant to be sent once more.
 // What is asked is a page of its own, so that a refresh asks again, and no more.
 func (f *Forms) again(w http.ResponseWriter, r *http.Request, s once.Sent) {
-	v := visitOf(r)
+	v := visitOf(r) // with a target, or its form would have no token
 	data := map[string]any{
 		"Title":  "This form was already sent",
 		"Detail": "It was sent at " + s.At.Local().Format("15:04 MST") + " with the same content, and was answered. Nothing was sent now.",
-		"Time":   s.At.UTC().Format(time.RFC3339), "Back": v.target,
+		"Back":   v.target,
 	}
 	if to := f.answerAt(r, &v, s); to != "" {
 		data["Answer"] = to

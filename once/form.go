@@ -148,7 +148,7 @@ func (x *exchange) answeredAgo(f finding) bool {
 func (x *exchange) ask(f finding) {
 	s := Sent{Record: x.id, At: f.entry.Ended}
 	if x.body.whole {
-		s.Again = x.body.head
+		s.Again = append([]byte{}, x.body.head...) // not nil: a form may be empty
 	}
 	if res := f.entry.Result; f.verdict == completed && res != nil && res.Replay && f.entry.ResolvedBy == "" && f.now.Sub(f.entry.Ended) < x.guard.cfg.Retention {
 		s.Status, s.Header = res.Status, res.Header

@@ -85,6 +85,7 @@ var rules = map[string]rule{
 
 	"bench/internal/rig": {},
 	"bench/ruleset":      {},
+	"bench/forms":        {ours: []string{"bench/internal/rig"}},
 	"bench/proxy":        {ours: []string{"bench/internal/rig"}},
 	"bench/rules":        {ours: []string{"bench/internal/rig", "bench/ruleset"}},
 	"bench/stores": {
