@@ -612,11 +612,14 @@ func TestTheAppSpeaksBeforeItAnswers(t *testing.T) {
 func TestADuplicateOfAFormIsToldToComeBackWhateverIsInIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := formPolicy(nil)
-		p.Route, p.StatusPath, p.Later = "pay", statusPath, laterPolicy(3*time.Second, nil).Later
+		p.Route, p.StatusPath, p.Later, p.Replay = "pay", statusPath, laterPolicy(3*time.Second, nil).Later, []string{"X-Own"}
 		s := newLaterSite(t, Config{}, p, afterwards(10*time.Second, func(w http.ResponseWriter, _ *http.Request) {
 			http.SetCookie(w, &http.Cookie{Name: "flash", Value: "sent"})
 			w.Header().Set("Location", "done?x=1")
-			w.WriteHeader(303)
+			w.Header().Set("X-Own", "message")
+			w.Header().Set("X-Other", "message")
+			w.Header().Set("Cache-Control", "public")
+			w.WriteHeader(302)
 		}))
 		var both sync.WaitGroup
 		for _, body := range []string{"a=1", "a=2"} {
@@ -633,7 +636,8 @@ func TestADuplicateOfAFormIsToldToComeBackWhateverIsInIt(t *testing.T) {
 		mustBe(t, s.get(statusPath+id, browser("other")), 404, "")
 		w := s.get(statusPath+id, browser("b"))
 		mustBe(t, w, 303, "")
-		if h := w.Header(); h.Get("Location") != "/shop/done?x=1" || !strings.HasPrefix(h.Get("Set-Cookie"), "flash=sent") {
+		if h := w.Header(); h.Get("Location") != "/shop/done?x=1" || !strings.HasPrefix(h.Get("Set-Cookie"), "flash=sent") ||
+			h.Get("X-Own") != "message" || h.Get("X-Other") != "" || h.Get("Cache-Control") != "no-store" {
 			t.Errorf("header %v", h)
 		}
 		time.Sleep(31 * time.Second)

@@ -231,21 +231,26 @@ func (l *lookUp) showRunning(w http.ResponseWriter, f finding) {
 	s.WriteJSON(w, http.StatusOK, nil)
 }
 
-// showResult sends the client to where the first answer leads, or to the answer
-// itself. The browser that it was meant for gets its cookies, for as long as a
-// duplicate would.
+// showResult sends the client to where the first answer leads, with that answer, or
+// to the answer itself. The browser that it was meant for gets its cookies, for as
+// long as a duplicate would.
 func (l *lookUp) showResult(w http.ResponseWriter, f finding) {
-	to, ok := f.leadsTo()
-	if !ok {
-		to = l.prefix + f.record.Key + answerPart
-	}
 	h := w.Header()
-	h.Set("Location", to)
-	h.Set("Cache-Control", "private, no-store")
-	if k := f.entry.Principal; (k == kindBrowser || k == kindCookie) && f.now.Sub(f.entry.Ended) < l.guard.cfg.Cookies {
+	if k := f.entry.Principal; (k == kindBrowser || k == kindCookie) && f.now.Sub(f.entry.Ended) < l.guard.cfg.Cookies && len(f.entry.Result.Cookies) > 0 {
 		h["Set-Cookie"] = slices.Clone(f.entry.Result.Cookies)
 	}
-	send(w, http.StatusSeeOther, nil, nil)
+	to, ok := f.leadsTo()
+	if !ok {
+		h.Set("Location", l.prefix+f.record.Key+answerPart)
+		h.Set("Cache-Control", "private, no-store")
+		send(w, http.StatusSeeOther, nil, nil)
+		return
+	}
+	e, res := f.entry, *f.entry.Result
+	res.Status, res.Header = http.StatusSeeOther, res.Header.Clone()
+	res.Header.Set("Location", to)
+	e.Result = &res
+	showAnswer(w, e)
 }
 
 // leadsTo is where a client of the first answer goes next, if that is all there is

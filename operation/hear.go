@@ -26,7 +26,7 @@ const readTime = 5 * time.Second
 // reportURL is where the app reports of a run. Whoever knows it may report; nobody
 // else can make it (HMAC-SHA-256).
 func (o *Operations) reportURL(of run) string {
-	sum := o.reports.Sum(o.reportText(of))
+	sum := o.cfg.Addresses.Sum(o.reportText(of))
 	return strings.TrimSuffix(o.cfg.Base, "/") + o.cfg.StatusPath + of.id + progressPart +
 		strconv.FormatUint(of.generation, 10) + "-" + base64.RawURLEncoding.EncodeToString(sum)
 }
@@ -44,7 +44,7 @@ func (o *Operations) capable(id, capability string) (run, bool) {
 	}
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	of := run{id, generation}
-	return of, err == nil && o.reports.SumOf(sum, o.reportText(of))
+	return of, err == nil && o.cfg.Addresses.SumOf(sum, o.reportText(of))
 }
 
 // errOver means that a run has ended.

@@ -120,6 +120,7 @@ func TestAnyGatewayWithTheKeysTakesReports(t *testing.T) {
 		shown  bool
 	}{
 		{"the same keys", Config{Keys: keys("11")}, 204, true},
+		{"other keys for addresses", Config{Keys: keys("11"), Addresses: keys("22")}, 404, true},
 		{"other keys", Config{Keys: keys("22")}, 404, false},
 		{"no keys", Config{}, 404, false},
 	} {
@@ -138,6 +139,22 @@ func TestAnyGatewayWithTheKeysTakesReports(t *testing.T) {
 			t.Errorf("%s: %+v", test.name, said.Progress)
 		}
 	}
+}
+
+// TestAddressesMayHaveSecretsOfTheirOwn shares them between two gateways that store in
+// clear.
+func TestAddressesMayHaveSecretsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	ring, err := once.ParseKeys(strings.NewReader(strings.Repeat("3", 64)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := newShared()
+	s, urls, _ := reporting(t, st, Config{Addresses: ring})
+	s.begin(t, "k")
+	url := received(t, "the address", urls)
+	other := newSite(t, st, Config{Addresses: ring}, once.Config{}, true, nil)
+	check(t, other.ask(t, "POST", url, `{"percent": 55}`), 204, "")
 }
 
 // TestManyReportsAreFewWrites reports as fast as it can for two seconds.

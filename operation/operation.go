@@ -38,11 +38,20 @@ type Config struct {
 	Base string
 	// StatusPath is below which Handler is served: DefaultStatusPath.
 	StatusPath string
-	// Keys encrypt what is stored, and make the addresses that apps report to. Nil: it
-	// stands in clear, and only this process knows its addresses again.
+	// Keys encrypt what is stored; nil: it stands in clear.
 	Keys *once.Keys
+	// Addresses make the addresses that apps report to, with secrets that all gateways
+	// of the store have. Nil: Keys; and without those, only this process knows its
+	// addresses again.
+	Addresses Summer
 	// Observe is told of every wish to cancel; may be nil.
 	Observe seeother.Observer
+}
+
+// Summer makes keyed hashes of data, as once.Keys do.
+type Summer interface {
+	Sum(data []byte) []byte
+	SumOf(sum, data []byte) bool // compares in constant time
 }
 
 func (c Config) withDefaults() Config {
@@ -54,6 +63,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StatusPath == "" {
 		c.StatusPath = DefaultStatusPath
+	}
+	if c.Addresses == nil && c.Keys != nil {
+		c.Addresses = c.Keys
 	}
 	return c
 }
@@ -79,10 +91,9 @@ func (c Config) Validate() error {
 // Operations are the guarded submissions that take long. It is safe for concurrent
 // use, and needs no end.
 type Operations struct {
-	guard   *once.Guard
-	store   store.Store
-	cfg     Config
-	reports *keyring.Ring // makes the addresses that apps report to
+	guard *once.Guard
+	store store.Store
+	cfg   Config // with Addresses
 
 	looks chan struct{} // bounds how many reports are looked up at one time
 	mu    sync.Mutex
@@ -102,19 +113,17 @@ func New(guard *once.Guard, st store.Store, cfg Config) (*Operations, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("operation: %w", err)
 	}
-	reports := cfg.Keys
-	if reports == nil {
+	cfg = cfg.withDefaults()
+	if cfg.Addresses == nil {
 		own := make([]byte, keyring.KeyBytes)
 		_, _ = rand.Read(own) // never fails
-		var err error
-		if reports, err = keyring.New(own); err != nil {
+		ring, err := keyring.New(own)
+		if err != nil {
 			return nil, fmt.Errorf("operation: %w", err)
 		}
+		cfg.Addresses = ring
 	}
-	return &Operations{
-		guard: guard, store: st, cfg: cfg.withDefaults(), reports: reports,
-		looks: make(chan struct{}, maxLooks), slots: make(map[run]*slot),
-	}, nil
+	return &Operations{guard: guard, store: st, cfg: cfg, looks: make(chan struct{}, maxLooks), slots: make(map[run]*slot)}, nil
 }
 
 // Policy is p for a route whose submissions may take long.

@@ -70,7 +70,7 @@ func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st st
 		return nil, errors.Join(err, s.guard.Close(ctx))
 	}
 	operations := operationConfig(file, upstream)
-	operations.Keys, operations.Observe = onceCfg.Keys, everyone
+	operations.Keys, operations.Addresses, operations.Observe = onceCfg.Keys, s.keys, everyone
 	if cfg.Operations, err = operation.New(s.guard, st, operations); err != nil {
 		s.keys.Close()
 		s.downtime.maintenance.Close()

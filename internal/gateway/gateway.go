@@ -346,6 +346,9 @@ func (g *Gateway) status(c *chain) http.Handler {
 	if g.cfg.Forms != nil {
 		status = g.cfg.Forms.Recognise(status)
 	}
+	if g.cfg.Flashes != nil { // the answer that is shown may bring messages
+		status = g.cfg.Flashes.Handler(status)
+	}
 	return status
 }
 
