@@ -100,6 +100,28 @@ func TestAProgramPollsUntilItIsSentToTheAnswer(t *testing.T) {
 	}
 }
 
+// TestAnAppMayReportAsOftenAsItLikes sends more interim answers than a header may have
+// bytes.
+func TestAnAppMayReportAsOftenAsItLikes(t *testing.T) {
+	t.Parallel()
+	const reports = 20_000
+	st := newShared()
+	s := newSite(t, st, Config{}, once.Config{}, false, func(w http.ResponseWriter, _ *http.Request) {
+		for i := range reports {
+			Report(w, float64(i)*100/reports, strings.Repeat("x", MaxText))
+		}
+		_, _ = io.WriteString(w, "done")
+	})
+	a := s.ask(t, "POST", "/pay", "", with(alice, "Idempotency-Key", "k")...)
+	check(t, a, http.StatusOK, "done")
+	if a.Header.Get(ProgressHeader) != "" {
+		t.Errorf("header %v", a.Header)
+	}
+	if n := st.writes.Load(); n > reports/100 {
+		t.Errorf("%d writes", n)
+	}
+}
+
 // TestWhoWaitsToTheEnd asks an app that takes a moment in all ways.
 func TestWhoWaitsToTheEnd(t *testing.T) {
 	t.Parallel()
