@@ -455,6 +455,26 @@ func TestAPostFromElsewhereTakesNoNonceAway(t *testing.T) {
 	}
 }
 
+func TestPartsAreForWhatHasAValidator(t *testing.T) {
+	t.Parallel()
+	var got http.Header
+	s := newSite(t, Config{}, Policy{}, func(s *shop, _ *once.Policy) {
+		s.answer = func(_ http.ResponseWriter, r *http.Request, _ int) { got = r.Header }
+	})
+	b := newPerson(t, s)
+	for _, validator := range []string{"", `"v1"`} {
+		b.send(http.MethodGet, "/", "", func(r *http.Request) {
+			r.Header.Set("Range", "bytes=9-")
+			if validator != "" {
+				r.Header.Set("If-Range", validator)
+			}
+		})
+		if asked := got.Get("Range") != ""; asked != (validator != "") || got.Get("If-Range") != validator {
+			t.Errorf("with %q the app gets %v", validator, got)
+		}
+	}
+}
+
 func TestTheSameFormLaterIsAskedAbout(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, Config{}, Policy{}, func(_ *shop, o *once.Policy) { o.Forms = &once.Forms{SameFor: time.Nanosecond} })

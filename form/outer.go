@@ -55,16 +55,17 @@ func isStranger(r *http.Request, v *visit) bool {
 }
 
 // askForPlain makes the app send pages in a form that can be read here. A part of
-// a page could not be rewritten, and would not fit to the rest.
+// a page could not be rewritten, and would not fit to the rest. With If-Range it is
+// of something that came with a validator, as a file whose download goes on: a page
+// with a form has none.
 func askForPlain(r *http.Request, v *visit) {
 	h := r.Header.Clone()
 	h.Set("Accept-Encoding", "identity")
 	if v.gzip {
 		h.Set("Accept-Encoding", "gzip")
 	}
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	if h.Get("If-Range") == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		h.Del("Range")
-		h.Del("If-Range")
 	}
 	r.Header = h
 }
