@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seeother/seeother/once"
 )
 
 // Inner is the part of Handler that stands inside the guard, around the app: it
@@ -76,11 +78,23 @@ func (k *keeper) writeHeader(status int) {
 // browser that goes from a page of this site to it.
 func (k *keeper) isPage(status int) bool {
 	v, h := k.visit, k.Header()
-	if v.target == "" || k.method != http.MethodPost || status != http.StatusOK || !v.navigation || !v.here || v.policy.NoPages {
+	if v.target == "" || k.method != http.MethodPost || status != http.StatusOK && !k.isFaultSeenElsewhere(status) || !v.navigation || !v.here || v.policy.NoPages {
 		return false
 	}
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err == nil && media == "text/html" && !isAttachment(h)
+}
+
+// isFaultSeenElsewhere says whether an answer is a page that tells of a fault, to a
+// browser that was told to come back for it: only as a page of ours does it have the
+// address that its forms and links are relative to. What 421 and 425 say is for the
+// guard.
+func (k *keeper) isFaultSeenElsewhere(status int) bool {
+	if status < 400 || status > 499 || status == http.StatusMisdirectedRequest || status == http.StatusTooEarly {
+		return false
+	}
+	attempt := once.AttemptFrom(k.request.Context())
+	return attempt != nil && attempt.Told()
 }
 
 // known says whether the browser came with a nonce. One that did not may keep none,

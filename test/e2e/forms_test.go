@@ -34,7 +34,10 @@ func newCounter(t *testing.T, takes time.Duration) *counter {
 	c := &counter{takes: takes}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		to := map[bool]string{true: "/moved", false: "/order"}[r.URL.Query().Has("moved")]
+		to := "/order"
+		if r.URL.RawQuery != "" {
+			to = "/" + r.URL.RawQuery
+		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprintf(w, `<!doctype html><title>Form</title><h1>Form</h1><form method="post" action="%s"><input name="n" value="1"><button>Buy</button></form>`, to)
 	})
@@ -45,6 +48,12 @@ func newCounter(t *testing.T, takes time.Duration) *counter {
 	})
 	mux.HandleFunc("POST /moved", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/orders/"+strconv.Itoa(c.add(w, r)), http.StatusFound)
+	})
+	mux.HandleFunc("POST /faulty", func(w http.ResponseWriter, r *http.Request) {
+		c.add(w, r)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = io.WriteString(w, `<!doctype html><title>Form</title><h1>Too many</h1><form method="post" action="order"><input name="n" value="1"><button>Buy</button></form>`)
 	})
 	mux.HandleFunc("GET /orders/{n}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -41,6 +41,19 @@ func TestASlowFormShowsAWaitingPage(t *testing.T) {
 	app.want(t, "two slow forms, each clicked twice", 2)
 }
 
+func TestAFaultAfterTheWaitingPageCanBeMended(t *testing.T) {
+	t.Parallel()
+	app := newCounter(t, time.Second)
+	g := slowGateway(t, app.URL)
+	b := harness.Visit(t)
+	b.Do(t, chromedp.Navigate(g.URL+"/?faulty"))
+	harness.Evaluate[any](t, b, clickTwice)
+	b.Await(t, `document.querySelector('h1')?.textContent === 'Too many' && location.pathname === '/faulty'`)
+	harness.Evaluate[any](t, b, `document.querySelector('button').click()`)
+	b.Await(t, `document.querySelector('h1')?.textContent === 'Order 2'`)
+	app.want(t, "a form with a fault, and mended", 2)
+}
+
 func TestAGatewayThatDiesLeavesNoSpinner(t *testing.T) {
 	t.Parallel()
 	app := newCounter(t, time.Minute)
