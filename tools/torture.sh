@@ -31,6 +31,7 @@ export SEEOTHER_SEEDS=${SEEOTHER_SEEDS:-10000}                            # of t
 export SEEOTHER_PROOF_KILLS=${SEEOTHER_PROOF_KILLS:-500}                  # of the gateway, while
 export SEEOTHER_PROOF_SUBMISSIONS=${SEEOTHER_PROOF_SUBMISSIONS:-1000000}  # are sent 3 to 10 times each
 export SEEOTHER_SUBMISSIONS=${SEEOTHER_SUBMISSIONS:-10000}               # of a form, each clicked 2 to 5 times
+export SEEOTHER_PAGES=${SEEOTHER_PAGES:-10000000}                         # of random tags, whose forms get a token
 export SEEOTHER_FAILOVERS=${SEEOTHER_FAILOVERS:-100}                      # of Redis, whose loss is counted
 
 part_fuzz() {
