@@ -22,6 +22,7 @@ type body struct {
 	print *fingerprint // of a body that streams; sum is not taken yet
 	sum   []byte       // of a body that was read whole
 	file  *os.File     // where the rest was spooled; nil: nowhere
+	taken int64        // of what all may spool
 }
 
 // readBody reads up to the buffer. An error means that the client went away or
@@ -104,6 +105,8 @@ func (b *body) close(g *Guard) {
 	if b.file != nil {
 		_ = b.file.Close() // it was only read, and has no name
 	}
+	g.spooled.Add(-b.taken)
+	b.taken = 0
 }
 
 // drain hashes what has not come yet, without keeping it.
@@ -148,11 +151,8 @@ func (s *streamed) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := s.body.rest.Read(p)
-	spooled := s.body.sum != nil
-	if !spooled {
-		_, _ = s.body.print.Write(p[:n])
-	}
-	if err == io.EOF && !spooled {
+	_, _ = s.body.print.Write(p[:n])
+	if err == io.EOF {
 		if failed := s.ended(s.body.print.sum()); failed != nil {
 			err = failed
 		}

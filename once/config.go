@@ -26,7 +26,8 @@ type Config struct {
 
 	Buffer      int64 // 1 MiB: a body up to this is read whole before anything starts
 	ResultLimit int64 // 1 MiB: a larger answer is not kept
-	Spool       int64 // 1 GiB: a form that was sent before and comes with a body up to this is compared on disk
+	Spool       int64 // 1 GiB: a form with a larger body than Buffer is put on disk up to this, before anything starts
+	SpoolTotal  int64 // 4 GiB: and all of them together. What does not fit streams
 	Memory      int64 // 256 MiB: for all bodies and answers held at one time; over it, bodies stream and answers are not kept
 
 	MaxUncertain             int // 10,000: at so many no new key starts (503)
@@ -53,6 +54,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Buffer, 1<<20)
 	setDefault(&c.ResultLimit, 1<<20)
 	setDefault(&c.Spool, 1<<30)
+	setDefault(&c.SpoolTotal, 4<<30)
 	setDefault(&c.Memory, 256<<20)
 	setDefault(&c.MaxUncertain, 10_000)
 	setDefault(&c.MaxUncertainPerPrincipal, 1_000)
@@ -101,6 +103,7 @@ func (c Config) Validate() error {
 		{"buffer", c.Buffer, 32 << 20},
 		{"result limit", c.ResultLimit, 32 << 20},
 		{"spool", c.Spool, 1 << 40},
+		{"spool total", c.SpoolTotal, 1 << 50},
 		{"memory", c.Memory, 1 << 40},
 		{"uncertain", int64(c.MaxUncertain), 1 << 30},
 		{"uncertain per principal", int64(c.MaxUncertainPerPrincipal), 1 << 30},

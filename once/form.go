@@ -113,7 +113,7 @@ func (x *exchange) sameForm(f finding) (ok, again bool) {
 		return true, false
 	}
 	if !x.body.whole && x.body.sum == nil {
-		if err := x.body.spool(x.guard.cfg.Spool); err != nil {
+		if err := x.compared(); err != nil {
 			x.refuseSpool(err)
 			return false, false
 		}
@@ -160,33 +160,93 @@ func (x *exchange) ask(f finding) {
 	x.policy.Forms.Again(x.w, x.r, s)
 }
 
-// errSpool means that a body is larger than may be kept on disk.
-var errSpool = errors.New("body too large to compare")
+var (
+	// errSpool means that a body is larger than may be kept on disk.
+	errSpool = errors.New("body too large to compare")
+	// errSpoolFull means that there is no place for it, among others or on the disk.
+	errSpoolFull = errors.New("no place for the body")
+)
 
-// spool puts a body that streams into a file without a name, to hash it before it
-// is sent. Most is in bytes.
+// spoolForm puts the body of a form on disk before anything starts: a double click
+// cuts the first submission off in the middle of its body, and that must not leave
+// doubt. One without a length, and one that does not fit, streams. False: the request
+// was answered.
+func (x *exchange) spoolForm() bool {
+	n := x.r.ContentLength
+	if x.form == nil || x.body.whole || n < 0 || n > x.guard.cfg.Spool || !x.guard.reserve(n) {
+		return true
+	}
+	x.body.taken = n
+	if err := x.body.spool(n); err != nil {
+		x.refuseSpool(err)
+		return false
+	}
+	return true
+}
+
+// reserve takes n bytes of what all may have on disk.
+func (g *Guard) reserve(n int64) bool {
+	if g.spooled.Add(n) <= g.cfg.SpoolTotal {
+		return true
+	}
+	g.spooled.Add(-n)
+	return false
+}
+
+// compared spools a body that streams, to compare it with one that came before.
+func (x *exchange) compared() error {
+	most := x.guard.cfg.Spool
+	if n := x.r.ContentLength; n >= 0 {
+		if n > most {
+			return errSpool
+		}
+		most = n
+	}
+	if !x.guard.reserve(most) {
+		return errSpoolFull
+	}
+	x.body.taken = most
+	return x.body.spool(most)
+}
+
+// spool puts a body that streams into a file without a name, and hashes it. Most is
+// in bytes. What it may take was reserved, and is given back by close.
 func (b *body) spool(most int64) error {
 	file, err := os.CreateTemp("", "seeother-body-")
 	if err != nil {
-		return err
-	}
-	if err := os.Remove(file.Name()); err != nil {
-		_ = file.Close() // nothing is in it
-		return err
+		return fmt.Errorf("%w: %w", errSpoolFull, err)
 	}
 	b.file = file
-	n, err := io.Copy(file, io.TeeReader(io.LimitReader(b.rest, most+1), b.print))
-	if err == nil && n > most {
-		err = errSpool
+	if err := os.Remove(file.Name()); err != nil {
+		return fmt.Errorf("%w: %w", errSpoolFull, err)
 	}
-	if err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
-	if err != nil {
+	disk := &diskWriter{file: file}
+	n, err := io.Copy(disk, io.TeeReader(io.LimitReader(b.rest, most+1), b.print))
+	switch {
+	case disk.failed != nil:
+		return fmt.Errorf("%w: %w", errSpoolFull, disk.failed)
+	case err != nil:
 		return err
+	case n > most:
+		return errSpool
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("%w: %w", errSpoolFull, err)
 	}
 	b.sum, b.rest = b.print.sum(), file
 	return nil
+}
+
+// diskWriter tells the disk's errors from the client's.
+type diskWriter struct {
+	file   *os.File
+	failed error
+}
+
+func (w *diskWriter) Write(p []byte) (int, error) {
+	n, err := w.file.Write(p)
+	w.failed = err
+	return n, err
 }
 
 func (x *exchange) refuseSpool(err error) {
@@ -196,6 +256,8 @@ func (x *exchange) refuseSpool(err error) {
 			Type: "body-too-large", Title: "The body is too large", Status: http.StatusRequestEntityTooLarge,
 			Detail: "This form was sent before, and what comes now is too large to be compared with that. Nothing was started. Open the form anew to send it.",
 		})
+	case errors.Is(err, errSpoolFull):
+		x.refuseLoad(false)
 	default:
 		x.refuseBody(err)
 	}

@@ -178,6 +178,46 @@ func TestAnUploadThatIsSentAgain(t *testing.T) {
 	}
 }
 
+// A double click cuts the first submission off while it is sent. It must not be in
+// doubt then.
+func TestAnUploadThatIsCutOffStartsNothing(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int64
+	g := newGuard(t, memstore.New(), Config{})
+	h := g.Handler(formPolicy(nil), numbered(&runs))
+	large := strings.Repeat("x", 3<<20)
+	cut := submission("t", "b", "/up", "")
+	cut.Body, cut.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader(large[:2<<20]), failingReader{})), int64(len(large))
+	if w := sendForm(h, cut); w.Code != http.StatusBadRequest || runs.Load() != 0 {
+		t.Fatalf("cut off: %d after %d runs", w.Code, runs.Load())
+	}
+	for range 2 {
+		if w := sendForm(h, submission("t", "b", "/up", large)); w.Code != 200 || runs.Load() != 1 {
+			t.Errorf("whole: %d after %d runs", w.Code, runs.Load())
+		}
+	}
+	if n := g.spooled.Load(); n != 0 {
+		t.Errorf("%d bytes are still taken", n)
+	}
+}
+
+type failingReader struct{}
+
+func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestUploadsThatHaveNoPlaceOnDiskStream(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int64
+	h := newGuard(t, memstore.New(), Config{SpoolTotal: 1}).Handler(formPolicy(nil), numbered(&runs))
+	large := strings.Repeat("x", 3<<20)
+	if w := sendForm(h, submission("t", "b", "/up", large)); w.Code != 200 || runs.Load() != 1 {
+		t.Errorf("first: %d after %d runs", w.Code, runs.Load())
+	}
+	if w := sendForm(h, submission("t", "b", "/up", large)); w.Code != http.StatusServiceUnavailable || runs.Load() != 1 {
+		t.Errorf("again: %d after %d runs", w.Code, runs.Load())
+	}
+}
+
 func TestAFormInDoubtIsNotRepeatedWhateverIsInIt(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int64

@@ -28,6 +28,7 @@ type Guard struct {
 	cfg   Config
 
 	memory   atomic.Int64 // bytes of bodies and answers held
+	spooled  atomic.Int64 // bytes of bodies that may be on disk
 	load     load         // who runs and waits
 	doubt    tally        // how many uncertain records each principal has
 	counts   counts

@@ -129,6 +129,9 @@ func (x *exchange) serve(key string) {
 		x.refuseBody(err)
 		return
 	}
+	if !x.spoolForm() {
+		return
+	}
 	if key == "" {
 		if key, err = x.keyInBody(); err != nil {
 			x.refuseKey(err)

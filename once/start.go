@@ -88,6 +88,10 @@ func (x *exchange) forApp(ctx context.Context, ended func(sum []byte) error) *ht
 		req.Body = io.NopCloser(bytes.NewReader(x.body.head))
 		return req
 	}
+	if x.body.file != nil {
+		req.Body = io.NopCloser(io.MultiReader(bytes.NewReader(x.body.head), x.body.file))
+		return req
+	}
 	x.stream = &streamed{body: x.body, head: x.body.head, ended: ended}
 	req.Body = x.stream
 	return req

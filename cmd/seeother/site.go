@@ -53,6 +53,7 @@ func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st st
 	if err != nil {
 		return nil, err
 	}
+	onceCfg.Spool, onceCfg.SpoolTotal = int64(file.Forms.Spool), int64(file.Forms.SpoolTotal)
 	onceCfg.Tenant, onceCfg.Observe = partition, everyone
 	if s.guard, err = once.New(ctx, st, onceCfg); err != nil {
 		return nil, err

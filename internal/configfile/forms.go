@@ -24,6 +24,10 @@ type Forms struct {
 	PagesPerBrowser Size `yaml:"pages_per_browser"`
 	// How much is kept for all together.
 	PagesTotal Size `yaml:"pages_total"`
+	// A form with a larger body than `once.buffer` (an upload) is put on disk up to this, before anything starts, in the folder for temporary files (`$TMPDIR`). A larger one streams.
+	Spool Size `yaml:"spool"`
+	// How much of the disk all such forms may take together. What does not fit streams.
+	SpoolTotal Size `yaml:"spool_total"`
 	// Names of cookies that come with a login and go with a logout; a star at the end stands for any rest. Empty: those of well-known frameworks.
 	Sessions []string `yaml:"sessions"`
 }
@@ -68,7 +72,7 @@ func defaultForms() Forms {
 	return Forms{
 		FormPolicy: FormPolicy{Stage: seeother.Off, Tokens: true, Pages: true, Flash: true, Created: true, Changed: "new", SameFor: seconds(10)},
 		TokenAge:   seconds(24 * 3600), PageAge: seconds(3600), PageWait: seconds(2),
-		PageLimit: 1 << 20, PagesPerBrowser: 32 << 20, PagesTotal: 4 << 30,
+		PageLimit: 1 << 20, PagesPerBrowser: 32 << 20, PagesTotal: 4 << 30, Spool: 1 << 30, SpoolTotal: 4 << 30,
 	}
 }
 
@@ -87,7 +91,7 @@ func (f Forms) check(r *report) {
 	for _, s := range []struct {
 		key               string
 		value, want, most Size
-	}{{"page_limit", f.PageLimit, 1, maxHeld}, {"pages_per_browser", f.PagesPerBrowser, 1 << 10, 1 << 40}, {"pages_total", f.PagesTotal, 1 << 10, 1 << 50}} {
+	}{{"page_limit", f.PageLimit, 1, maxHeld}, {"pages_per_browser", f.PagesPerBrowser, 1 << 10, 1 << 40}, {"pages_total", f.PagesTotal, 1 << 10, 1 << 50}, {"spool", f.Spool, 1, 1 << 40}, {"spool_total", f.SpoolTotal, 1, 1 << 50}} {
 		atLeast(r, "forms."+s.key, s.value, s.want)
 		if s.value > s.most {
 			r.add("forms."+s.key, "", "%s: want at most %s", s.value, s.most)
