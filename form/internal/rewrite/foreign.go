@@ -149,11 +149,28 @@ func (f *foreign) start(t *tag) belief {
 	case top == nil && f.unsure && staysMath(t):
 		f.lose()
 		return f.startLost(t)
+	case f.tangles(t):
+		f.lose()
+		return maybe
 	case top != nil && top.space != htmlSpace && !f.entersHTML(top, t):
 		return f.startForeign(top, t)
 	}
 	f.startHTML(t)
 	return yes
+}
+
+// tangles: t may close what is open down to a part of a table. Some parsers take
+// elements of svg and math for such parts when they have the name of one.
+func (f *foreign) tangles(t *tag) bool {
+	if !t.kind.ofTable() || f.clean() {
+		return false
+	}
+	for name := range f.seen {
+		if tables[name] {
+			return true
+		}
+	}
+	return f.seenAll
 }
 
 // staysMath: t is no HTML where other start tags are, in a MathML text integration
@@ -295,6 +312,9 @@ func (f *foreign) end(t *tag, template bool) belief {
 	closesP := string(name) == "p" || string(name) == "br"
 	switch top := f.top(); {
 	case f.lost && !closesP:
+		return maybe
+	case f.tangles(t):
+		f.lose()
 		return maybe
 	case top == nil:
 		f.endOutside(name, closesP)

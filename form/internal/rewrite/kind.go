@@ -24,7 +24,8 @@ const (
 	plaintext // has no end
 	frameset
 	body
-	column
+	column // col
+	columns
 	tablePart
 	headOnly // link, basefont, bgsound
 )
@@ -36,7 +37,7 @@ var kinds = map[string]kind{
 	"style": hidden, "title": hidden, "noembed": hidden, "noframes": hidden, "noscript": hidden,
 	"plaintext": plaintext, "frameset": frameset, "body": body, "col": column,
 	"caption": tablePart, "table": tablePart, "tbody": tablePart, "tfoot": tablePart, "thead": tablePart,
-	"tr": tablePart, "td": tablePart, "th": tablePart,
+	"tr": tablePart, "td": tablePart, "th": tablePart, "colgroup": columns,
 	"link": headOnly, "basefont": headOnly, "bgsound": headOnly,
 }
 
@@ -60,6 +61,9 @@ func (k kind) inHead() bool {
 	return k == base || k == meta || k == headOnly || k == script || k == hidden || k == templ
 }
 
+// ofTable: the tag may close parts of a table that is open.
+func (k kind) ofTable() bool { return k == tablePart || k == column || k == columns }
+
 // set is a set of names of elements.
 type set map[string]bool
 
@@ -78,6 +82,9 @@ var (
 	breakouts = setOf("b", "big", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em", "embed",
 		"h1", "h2", "h3", "h4", "h5", "h6", "head", "hr", "i", "img", "li", "listing", "menu", "meta", "nobr", "ol", "p",
 		"pre", "ruby", "s", "small", "span", "strong", "strike", "sub", "sup", "table", "tt", "u", "ul", "var")
+
+	// tables hold parts of a table.
+	tables = setOf("html", "table", "tbody", "template", "tfoot", "thead", "tr")
 
 	// voids have no content (section 13.1.2), or are made into ones that have none.
 	voids = setOf("area", "base", "basefont", "bgsound", "br", "col", "embed", "hr", "image", "img", "input", "keygen",

@@ -53,6 +53,7 @@ func seeds() []string {
 		`<svg><template><form method=post></template></svg><form method=post>`,
 		`<a href='<form method=post>'><img alt="><form method=post>"><form method=post>`,
 		`<form method=post action=/x`,
+		`<table><tr><svg><tr><desc><head><tr><form method=post action=/x>`,
 		`<!`, `<!-`, `</`, `<`, `</form`, `<form method=post action="`,
 	}
 }
