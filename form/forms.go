@@ -158,6 +158,12 @@ func (f *Forms) Once(p Policy, o once.Policy) once.Policy {
 		}
 		return once.Principal{}
 	}
+	forms.Before = func(r *http.Request) once.Principal {
+		if before := visitOf(r).before; before != "" {
+			return once.NewBrowser(before)
+		}
+		return once.Principal{}
+	}
 	forms.Again = f.again
 	o.Forms = &forms
 	return o

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -42,13 +43,23 @@ type keeper struct {
 
 	mu     sync.Mutex // guards what follows, and the answer while it is held
 	wrote  bool
-	status int // of an answer that is held; 0: none is
+	after  http.Header // what the app changes from then on: the answer's own goes out at any moment. Nil: none was held
+	status int         // of an answer that is held; 0: none is
 	body   bytes.Buffer
 	late   *time.Timer // lets go of what is held
 }
 
 // Unwrap is for http.ResponseController.
 func (k *keeper) Unwrap() http.ResponseWriter { return k.ResponseWriter }
+
+// Header is the app's alone, and not looked at while its handler runs, once the
+// answer is held.
+func (k *keeper) Header() http.Header {
+	if k.after != nil {
+		return k.after
+	}
+	return k.ResponseWriter.Header()
+}
 
 func (k *keeper) WriteHeader(status int) {
 	k.mu.Lock()
@@ -70,6 +81,7 @@ func (k *keeper) writeHeader(status int) {
 		k.ResponseWriter.WriteHeader(status)
 		return
 	}
+	k.after = k.Header().Clone()
 	k.status = status
 	k.late = time.AfterFunc(k.forms.cfg.PageWait, k.tooLate)
 }
@@ -82,7 +94,14 @@ func (k *keeper) isPage(status int) bool {
 		return false
 	}
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return err == nil && media == "text/html" && !isAttachment(h)
+	return err == nil && media == "text/html" && !isAttachment(h) && !clearsCookies(h)
+}
+
+// clearsCookies says whether an answer makes the browser drop its cookies (Clear Site
+// Data, section 3.1), and with them the nonce that a page would be for.
+func clearsCookies(h http.Header) bool {
+	said := strings.Join(h["Clear-Site-Data"], ",")
+	return strings.Contains(said, `"cookies"`) || strings.Contains(said, `"*"`)
 }
 
 // isFaultSeenElsewhere says whether an answer is a page that tells of a fault, to a
@@ -103,7 +122,7 @@ func (k *keeper) isFaultSeenElsewhere(status int) bool {
 func (k *keeper) known() bool {
 	v, h := k.visit, k.Header()
 	if v.had == "" && given(h, v.secure) == "" {
-		setCookie(h, nonceCookie, newNonce(), v.secure, 0)
+		giveNonce(h, newNonce(), v.secure)
 	}
 	return v.had != ""
 }
@@ -178,6 +197,7 @@ func (k *keeper) end(whole bool) {
 	defer k.mu.Unlock()
 	switch {
 	case k.status == 0:
+		maps.Copy(k.ResponseWriter.Header(), k.after) // trailers
 	case !whole:
 		_ = k.letGo() // as in tooLate
 	default:
@@ -188,7 +208,7 @@ func (k *keeper) end(whole bool) {
 
 // toPage keeps the answer, and sends the browser there. Hold mu.
 func (k *keeper) toPage() {
-	v, h := k.visit, k.Header()
+	v, h := k.visit, k.ResponseWriter.Header()
 	nonce := given(h, v.secure)
 	if nonce == "" {
 		nonce = v.nonce

@@ -95,10 +95,22 @@ func (f *Forms) renew(v *visit, r *http.Request, answer http.Header) {
 	case who == sameUser || !v.acts:
 		return
 	case who == logout: // also where another site's POST comes without the nonce
-		setCookie(answer, nonceCookie, newNonce(), v.secure, 0)
+		giveNonce(answer, newNonce(), v.secure)
 	case v.nonce != "":
-		setCookie(answer, nonceCookie, newNonce()+"."+v.nonce, v.secure, 0)
+		giveNonce(answer, newNonce()+"."+v.nonce, v.secure)
 	}
+}
+
+// giveNonce puts the nonce cookie into an answer. A cache that serves many must not
+// keep it: they would all be one browser.
+func giveNonce(answer http.Header, value string, secure bool) {
+	setCookie(answer, nonceCookie, value, secure, 0)
+	for name := range answer {
+		if isForSharedCaches(name) {
+			delete(answer, name)
+		}
+	}
+	answer.Set("Cache-Control", privately(answer.Values("Cache-Control")))
 }
 
 // given is the nonce that an answer gives to the browser; empty: none.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/seeother/seeother"
 )
 
 // Outer is the part of Handler that stands outside the guard: it takes what is
@@ -72,23 +74,63 @@ func askForPlain(r *http.Request, v *visit) {
 
 // recognise says which form r submits. A token that does not count is dropped.
 func (f *Forms) recognise(v *visit, r *http.Request) {
-	if v.params.token == "" || r.Method != http.MethodPost || !v.navigation || v.policy.NoTokens || !v.acts || v.target == "" {
+	if !v.submits(r) {
 		return
 	}
-	name, nonce, ok := "", "", false
-	if v.nonce != "" {
-		name, nonce, ok = f.checkToken(v.params.token, v.nonces(), time.Now())
-	}
+	name, nonce, ok := f.formOf(v)
 	if !ok {
-		f.observe(r, v.policy, "token-dropped", 0, 0, "the form's token is old, or not this browser's: the submission is not guarded")
+		f.observe(r, v.policy, "token-dropped", 0, 0, "the form's token is old, or not this browser's, or another site sent it: the submission is not guarded")
 		return
 	}
 	v.token, v.sender = name, nonce
 }
 
+// submits says whether r comes with a token that may count.
+func (v *visit) submits(r *http.Request) bool {
+	return v.params.token != "" && r.Method == http.MethodPost && v.navigation && !v.policy.NoTokens && v.acts && v.target != ""
+}
+
+// formOf is the form that v's token names, and the nonce that it is for. A page of
+// another site has none of our forms: what it sends was made to be sent there.
+func (f *Forms) formOf(v *visit) (name, nonce string, ok bool) {
+	if v.nonce == "" || v.elsewhere {
+		return "", "", false
+	}
+	return f.checkToken(v.params.token, v.nonces(), time.Now())
+}
+
+// Guards reports whether Outer takes r for a form that runs once, for those who stand
+// before it. Its record is the browser's, by a cookie that is for this host alone: sent
+// to another host it would run unguarded.
+func (f *Forms) Guards(p Policy, r *http.Request) bool {
+	v, out := f.arrive(p, r)
+	if v.params.again != "" && r.Method == http.MethodPost {
+		return true
+	}
+	if !v.submits(out) {
+		return false
+	}
+	_, _, ok := f.formOf(v)
+	return ok
+}
+
+// Clean is for what no Outer stands before: a form elsewhere on the site may lead
+// there, and what is ours is taken off.
+func (f *Forms) Clean(next http.Handler) http.Handler {
+	off := f.Outer(Policy{Stage: seeother.Off}, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if carriesOurs(r) {
+			off.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // Param is the query parameter that names a form, "name=value", for programs that
 // put it into the action of their forms themselves. It gives the browser a nonce
-// where it has none, so it must be called before the answer's header is written.
+// where it has none, so it must be called before the answer's header is written; the
+// answer is then private, and must stay so.
 // The form must be shown through Outer, or Handler; with Policy.NoTokens unset it
 // gets its token by itself.
 func (f *Forms) Param(w http.ResponseWriter, r *http.Request) string {
@@ -103,7 +145,7 @@ func (f *Forms) Param(w http.ResponseWriter, r *http.Request) string {
 	}
 	if nonce == "" {
 		nonce = newNonce()
-		setCookie(w.Header(), nonceCookie, nonce, v.secure, 0)
+		giveNonce(w.Header(), nonce, v.secure)
 	}
 	return tokenParam + "=" + f.newToken(nonce, time.Now())
 }

@@ -104,33 +104,42 @@ func (f *Forms) keep(ctx context.Context, kind, nonce string, k kept, age time.D
 	return name, err
 }
 
-// find is what was kept under a name for a browser with one of these nonces;
-// store.ErrNotFound: nothing.
-func (f *Forms) find(ctx context.Context, kind, name string, nonces []string) (kept, error) {
+// find is what was kept under a name for a browser with one of these nonces, and for
+// which of them; store.ErrNotFound: nothing.
+func (f *Forms) find(ctx context.Context, kind, name string, nonces []string) (k kept, nonce string, err error) {
 	if !isNonce(name) { // a name is made in the same way
-		return kept{}, store.ErrNotFound
+		return kept{}, "", store.ErrNotFound
 	}
 	ctx, cancel := f.detached(ctx)
 	defer cancel()
 	rec, _, err := f.store.Get(ctx, f.cfg.Tenant, classKept, kind+name)
 	if err != nil {
-		return kept{}, err
+		return kept{}, "", err
 	}
-	mine := false
-	for _, nonce := range nonces {
-		mine = mine || nonce != "" && rec.Group == hashNonce(nonce)
+	for _, one := range nonces {
+		if one != "" && rec.Group == hashNonce(one) {
+			nonce = one
+		}
 	}
-	if !mine {
-		return kept{}, store.ErrNotFound
+	if nonce == "" {
+		return kept{}, "", store.ErrNotFound
 	}
+	k, err = f.open(rec)
+	return k, nonce, err
+}
+
+// open reads a record of what is kept.
+func (f *Forms) open(rec store.Record) (kept, error) {
 	value := rec.Value
 	if len(value) > 0 && value[0] == keptSealed {
 		if f.cfg.Seal == nil {
 			return kept{}, fmt.Errorf("%w: it is encrypted, and no key is configured", errKept)
 		}
-		if value, err = f.cfg.Seal.Open(value[1:], f.placeOf(kind+name, rec.Group)); err != nil {
+		plain, err := f.cfg.Seal.Open(value[1:], f.placeOf(rec.Key, rec.Group))
+		if err != nil {
 			return kept{}, fmt.Errorf("%w: %w", errKept, err)
 		}
+		value = plain
 	}
 	return decodeKept(value)
 }

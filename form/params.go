@@ -107,6 +107,15 @@ func clean(r *http.Request, rest string, found bool) *http.Request {
 	return &out
 }
 
+// carriesOurs reports whether clean may find something of ours.
+func carriesOurs(r *http.Request) bool {
+	if strings.Contains(r.URL.RawQuery, ourParams) || strings.Contains(r.Header.Get("Referer"), ourParams) {
+		return true
+	}
+	_, hasOurs := otherCookies(r.Header["Cookie"])
+	return hasOurs
+}
+
 // otherCookies is what stands in Cookie headers beside our nonce.
 func otherCookies(lines []string) (out []string, hasOurs bool) {
 	for _, line := range lines {

@@ -223,18 +223,18 @@ func (w *rewriter) commitHeader() {
 	if w.zip == nil && !w.head && isGzip(h.Get("Content-Encoding")) {
 		h.Del("Content-Encoding")
 	}
-	w.giveNonce()
+	w.introduce()
 	w.ResponseWriter.WriteHeader(w.status)
 }
 
-// giveNonce gives the browser the nonce that the tokens are for, where it has
+// introduce gives the browser the nonce that the tokens are for, where it has
 // another one or none.
-func (w *rewriter) giveNonce() {
+func (w *rewriter) introduce() {
 	v, h := w.visit, w.Header()
 	if w.head || given(h, v.secure) != "" || v.nonce == v.had {
 		return
 	}
-	setCookie(h, nonceCookie, v.nonce, v.secure, 0)
+	giveNonce(h, v.nonce, v.secure)
 }
 
 // FlushError is for http.ResponseController.

@@ -17,7 +17,7 @@ import (
 // showPage answers with a page that is kept. Whoever else comes than the browser
 // that it is for sees none, as when there never was one.
 func (f *Forms) showPage(w http.ResponseWriter, r *http.Request, v *visit) {
-	page, err := f.find(r.Context(), kindPage, v.params.page, v.nonces())
+	page, _, err := f.find(r.Context(), kindPage, v.params.page, v.nonces())
 	if err != nil {
 		f.missing(w, r, v, err)
 		return
@@ -130,10 +130,13 @@ func (f *Forms) answerAt(r *http.Request, v *visit, s once.Sent) string {
 // sendAgain gives a request the form that its sender wants to send once more; false:
 // the request was answered here.
 func (f *Forms) sendAgain(w http.ResponseWriter, r *http.Request, v *visit) bool {
-	if r.Method != http.MethodPost || !v.navigation || !v.here || !v.acts {
+	if r.Method != http.MethodPost || !v.navigation || !v.here {
 		return true // the parameter is gone, and what is left is the app's
 	}
-	form, err := f.find(r.Context(), kindAgain, v.params.again, v.nonces())
+	form, sender, err := kept{}, "", store.ErrNotFound
+	if v.acts { // else nothing would guard it, and without its fields it is no form
+		form, sender, err = f.find(r.Context(), kindAgain, v.params.again, v.nonces())
+	}
 	if err != nil {
 		f.missing(w, r, v, err)
 		return false
@@ -146,7 +149,7 @@ func (f *Forms) sendAgain(w http.ResponseWriter, r *http.Request, v *visit) bool
 	h.Del("Transfer-Encoding")
 	h.Set("Content-Length", strconv.Itoa(len(form.body)))
 	r.Header = h
-	v.token, v.sender = againParam+v.params.again, v.nonce
+	v.token, v.sender = againParam+v.params.again, sender // not the nonce that a login between two clicks gives
 	return true
 }
 

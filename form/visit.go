@@ -12,6 +12,7 @@ type visit struct {
 	navigation bool
 	acts       bool   // the policy acts for this client
 	here       bool   // a page of this site sent it
+	elsewhere  bool   // the browser says that a page of another site did
 	secure     bool   // the browser came over https
 	origin     string // of the site: "https://host"
 	target     string // as the browser has it, without what is ours
@@ -48,6 +49,7 @@ func (f *Forms) arrive(p Policy, r *http.Request) (*visit, *http.Request) {
 	v.secure = strings.HasPrefix(v.origin, "https:")
 	v.acts = p.Stage.Acts(p.client(r))
 	v.here = fromHere(r.Header, v.origin)
+	v.elsewhere = fromElsewhere(r.Header)
 	v.nonce, v.before = noncesOf(r, v.secure)
 	v.had = v.nonce
 	rest, params, found := takeParams(r.URL.RawQuery)
@@ -69,6 +71,18 @@ func fromHere(h http.Header, origin string) bool {
 	a, errA := url.Parse(sent[0])
 	b, errB := url.Parse(origin)
 	return errA == nil && errB == nil && a.Host != "" && strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(hostPort(a), hostPort(b))
+}
+
+// fromElsewhere reports whether the browser says that a page of another origin sent
+// the request. Without Sec-Fetch-Site it does not: a proxy may have changed the Host
+// that Origin would be compared with, and a page's policy can make Origin null.
+func fromElsewhere(h http.Header) bool {
+	for _, site := range h.Values("Sec-Fetch-Site") {
+		if site != "same-origin" && site != "none" {
+			return true
+		}
+	}
+	return false
 }
 
 // hostPort is a host with the port that is meant where none is written.

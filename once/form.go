@@ -22,6 +22,9 @@ type Forms struct {
 	// Browser names the browser, for whom no other may stand in. What comes
 	// without one is not taken for a form.
 	Browser func(r *http.Request) Principal
+	// Before names the browser as it was before somebody logged in. What it submitted
+	// then is still its own to ask for (Guard.Status). Nil: it never had another name.
+	Before func(r *http.Request) Principal
 	// Again answers a form that was submitted before, with the same fields, and
 	// answered longer ago than SameFor. Nil: the first answer is repeated.
 	Again func(w http.ResponseWriter, r *http.Request, s Sent)
@@ -70,10 +73,25 @@ func (p Policy) formOf(r *http.Request) (token string, who Principal) {
 // browser is the principal of a form: the browser, and whoever a trusted proxy
 // says is using it.
 func (p Policy) browser(r *http.Request) Principal {
-	if p.Forms == nil || p.Forms.Browser == nil {
+	if p.Forms == nil {
 		return nobody
 	}
-	who := p.Forms.Browser(r)
+	return p.named(r, p.Forms.Browser)
+}
+
+// before is browser as it was before somebody logged in.
+func (p Policy) before(r *http.Request) Principal {
+	if p.Forms == nil {
+		return nobody
+	}
+	return p.named(r, p.Forms.Before)
+}
+
+func (p Policy) named(r *http.Request, by func(*http.Request) Principal) Principal {
+	if by == nil {
+		return nobody
+	}
+	who := by(r)
 	if !who.known() {
 		return nobody
 	}

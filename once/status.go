@@ -199,7 +199,7 @@ func (l *lookUp) mayAsk(f finding) bool {
 		return false
 	}
 	p = p.withDefaults()
-	for _, who := range []Principal{p.principal(l.r), p.browser(l.r)} {
+	for _, who := range []Principal{p.principal(l.r), p.browser(l.r), p.before(l.r)} {
 		if who.known() && who.Kind == f.entry.Principal && who.Hash == f.record.Group {
 			return true
 		}
