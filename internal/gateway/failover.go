@@ -187,16 +187,16 @@ func (g *Gateway) failOver(w http.ResponseWriter, r *http.Request, l *link) bool
 	if !down {
 		return false
 	}
-	guarded := l.guards(r)
+	guarded, form := l.guards(r), l.guardsForm(r)
 	location := ""
-	if !guarded || g.cfg.Failover.SharedStore {
+	if !form && (!guarded || g.cfg.Failover.SharedStore) {
 		location = g.elsewhere(r, g.sister, since)
 	}
 	d := seeother.Decision{Policy: policyFailover, After: http.StatusBadGateway, Reason: "the app fails its health checks"}
 	switch {
 	case location != "":
 		d.After, d.Reason = http.StatusTemporaryRedirect, "the app fails its health checks, and "+g.sister.origin+" answers"
-	case guarded:
+	case guarded || form:
 		return false
 	}
 	if !g.decide(r, d) {
@@ -219,6 +219,10 @@ func (g *Gateway) downDetails() problem.Details {
 
 // guards reports whether r is a submission that runs once.
 func (l *link) guards(r *http.Request) bool { return l.once != nil && l.once.Guards(r) }
+
+// guardsForm reports whether r is a form that runs once. It goes to no other site,
+// whose host gets no cookie of ours: there it would be one that nobody knows.
+func (l *link) guardsForm(r *http.Request) bool { return l.form != nil && l.forms.Guards(*l.form, r) }
 
 // elsewhere is where r is to be sent at another site; empty when it must not be.
 func (g *Gateway) elsewhere(r *http.Request, to *otherSite, since time.Time) string {

@@ -245,6 +245,8 @@ type link struct {
 	methods []string
 	maxBody int64
 	once    *once.Policy // nil: not guarded
+	form    *form.Policy // nil: no forms are
+	forms   *form.Forms  // of form
 	handler http.Handler
 }
 
@@ -305,7 +307,7 @@ func (g *Gateway) compile(routes []Route, rules seeother.Stage) (*chain, error) 
 	if slices.ContainsFunc(c.links, func(l link) bool { return l.once != nil }) {
 		c.status = g.status(c)
 	}
-	c.others = link{handler: g.proxy(false, false), maxBody: g.cfg.Limits.Body}
+	c.others = link{handler: g.clean(g.proxy(false, false)), maxBody: g.cfg.Limits.Body}
 	c.handler = g.redirects(c, rules, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.route(c, w, r) }))
 	return c, errors.Join(errs...)
 }
@@ -327,6 +329,9 @@ func (g *Gateway) link(route Route) (link, error) {
 	if errors.Join(errs...) == nil && route.Once != nil {
 		l.guard(g, route)
 	}
+	if l.form == nil {
+		l.handler = g.clean(l.handler)
+	}
 	if route.Search != nil {
 		if err := route.Search.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("search: %w", err))
@@ -334,6 +339,14 @@ func (g *Gateway) link(route Route) (link, error) {
 		l.handler = g.search(route).Handler(l.handler)
 	}
 	return l, errors.Join(errs...)
+}
+
+// clean takes off what forms of other routes bring along.
+func (g *Gateway) clean(next http.Handler) http.Handler {
+	if g.cfg.Forms == nil {
+		return next
+	}
+	return g.cfg.Forms.Clean(next)
 }
 
 // status tells how far submissions are. Those of browsers are told apart by what
@@ -390,7 +403,7 @@ func (l *link) guard(g *Gateway, route Route) {
 	if route.Flash {
 		policy.Replay = append(slices.Clone(policy.Replay), form.FlashHeader)
 	}
-	l.once = &policy
+	l.once, l.form, l.forms = &policy, &forms, g.cfg.Forms
 	l.handler = g.cfg.Forms.Outer(forms, g.guard.Handler(policy, g.cfg.Forms.Inner(forms, l.handler)))
 	if route.Flash { // outside of all: it needs the nonce that the browser has next
 		l.handler = g.cfg.Flashes.Handler(l.handler)

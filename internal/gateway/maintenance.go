@@ -132,7 +132,7 @@ func (g *Gateway) maintain(c *chain, w http.ResponseWriter, r *http.Request) *ht
 		return r
 	}
 	location := ""
-	if link := c.match(r); set.SharedStore || !link.guards(r) {
+	if link := c.match(r); !link.guardsForm(r) && (set.SharedStore || !link.guards(r)) {
 		location = g.elsewhere(r, set.standIn, win.Since)
 	}
 	d := seeother.Decision{Policy: policyMaintenance, After: http.StatusServiceUnavailable, Reason: win.says()}
