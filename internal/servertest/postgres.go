@@ -68,7 +68,7 @@ func newPostgres(dir string) (p *Postgres, data string, err error) {
 		return nil, "", err
 	}
 	if os.Geteuid() == 0 {
-		if p.root, err = credential("postgres"); err != nil {
+		if p.root, err = Credential("postgres"); err != nil {
 			return nil, "", err
 		}
 	}
@@ -112,7 +112,8 @@ func postgresBin() (string, error) {
 	return filepath.Dir(slices.Max(found)), nil
 }
 
-func credential(name string) (*syscall.Credential, error) {
+// Credential is that of a user of this machine, for a process of root.
+func Credential(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return nil, err

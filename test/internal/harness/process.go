@@ -50,6 +50,9 @@ type Command struct {
 	Dir  string
 	Env  []string            // beside this process's own
 	User *syscall.Credential // nil: who runs the tests
+
+	Stdin  *os.File  // nil: nothing
+	Stdout io.Writer // nil: Process.Out, beside stderr
 }
 
 // Start starts a command, and ends it with the test. What it wrote is shown where
@@ -59,6 +62,12 @@ func Start(t *testing.T, c Command) *Process {
 	p := &Process{Name: filepath.Base(c.Path), Cmd: exec.Command(c.Path, c.Args...), Done: make(chan struct{})}
 	p.Cmd.Dir, p.Cmd.Env = c.Dir, append(os.Environ(), c.Env...)
 	p.Cmd.Stdout, p.Cmd.Stderr = &p.Out, &p.Out
+	if c.Stdin != nil {
+		p.Cmd.Stdin = c.Stdin
+	}
+	if c.Stdout != nil {
+		p.Cmd.Stdout = c.Stdout
+	}
 	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.User}
 	p.Cmd.WaitDelay = 5 * time.Second // for children that keep the output open
 	if err := p.Cmd.Start(); err != nil {
@@ -164,13 +173,21 @@ func (o *Output) Tail() string {
 // Eventually asks until ok says yes.
 func Eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(Patience)
+	if !Within(Patience, ok) {
+		t.Fatalf("waited %v for %s", Patience, what)
+	}
+}
+
+// Within asks until ok says yes, for so long; it says whether it did.
+func Within(limit time.Duration, ok func() bool) bool {
+	deadline := time.Now().Add(limit)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", Patience, what)
+			return false
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	return true
 }
 
 // Run runs a command to its end and returns its output; it must succeed.
