@@ -158,6 +158,7 @@ func (f *Forms) Once(p Policy, o once.Policy) once.Policy {
 		}
 		return once.Principal{}
 	}
+	forms.Known = cmp.Or(forms.Known, f.cfg.TokenAge+time.Hour) // clocks differ
 	forms.Before = func(r *http.Request) once.Principal {
 		if before := visitOf(r).before; before != "" {
 			return once.NewBrowser(before)

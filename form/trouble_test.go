@@ -11,6 +11,7 @@ import (
 
 	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/memstore"
 )
 
@@ -228,6 +229,27 @@ func TestWhichRequestsAreFormsThatRunOnce(t *testing.T) {
 		r.Header.Set("Cookie", nonceCookie+"="+nonce)
 		if got := s.forms.Guards(c.policy, r); got != c.want {
 			t.Errorf("%s ?%s %+v: %v", c.method, c.query, c.policy, got)
+		}
+	}
+}
+
+func TestARecordOutlivesItsTokenByLittle(t *testing.T) {
+	t.Parallel()
+	for _, cookie := range []string{"", "a=1"} {
+		s := newSite(t, Config{TokenAge: 30 * time.Hour}, Policy{}, answering(func(w http.ResponseWriter, _ *http.Request, _ int) {
+			if cookie != "" {
+				w.Header().Set("Set-Cookie", cookie)
+			}
+			_, _ = io.WriteString(w, "order")
+		}))
+		b := newPerson(t, s)
+		b.submit(b.get("/").action(t), "n=1")
+		page, err := s.store.List(t.Context(), store.Query{Partition: "default", Class: once.Class})
+		if err != nil || len(page.Records) != 1 {
+			t.Fatal(page.Records, err)
+		}
+		if kept := page.Records[0].Expires.Sub(page.Records[0].Updated); kept < 30*time.Hour || kept > 32*time.Hour {
+			t.Errorf("cookie %q: it is kept for %s", cookie, kept)
 		}
 	}
 }

@@ -30,8 +30,11 @@ type Forms struct {
 	Again func(w http.ResponseWriter, r *http.Request, s Sent)
 
 	SameFor time.Duration // 10 s: so long the first answer is repeated without a question
-	Reject  bool          // a form that comes again with other fields is refused, rather than a new submission
-	Only    bool          // only forms are guarded: a request that submits none passes, whatever key it has
+	// Known is how long it is known, counted from the answer, that a form was submitted;
+	// no token may count for longer. Config.Tombstone where 0; never less than Retention.
+	Known  time.Duration
+	Reject bool // a form that comes again with other fields is refused, rather than a new submission
+	Only   bool // only forms are guarded: a request that submits none passes, whatever key it has
 }
 
 // DefaultSameFor is how long a form that is submitted again gets the first

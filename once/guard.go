@@ -336,7 +336,7 @@ func (g *Guard) times(state string, e entry) (due, ttl time.Duration) {
 		return e.lease(g.cfg), 0
 	case StateCompleted:
 		if e.Result != nil && len(e.Result.Cookies) > 0 && g.cfg.Cookies < g.cfg.Retention {
-			return g.cfg.Cookies, g.cfg.Tombstone
+			return g.cfg.Cookies, e.tombstone(g.cfg)
 		}
 		return e.retention(g.cfg), e.tombstone(g.cfg)
 	case StateReleased:

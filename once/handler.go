@@ -143,6 +143,9 @@ func (x *exchange) serve(key string) {
 		Owner: randomOwner(), Early: x.early.sum, Length: x.early.length, Fingerprint: x.guard.print(x.body.sum), KeyHash: HashKey(key),
 		Method: x.r.Method, Host: x.r.Host, Path: x.r.URL.EscapedPath(), Route: x.policy.Route, Principal: x.principal.Kind,
 	}
+	if x.form != nil {
+		x.fresh.Tombstone = x.policy.Forms.Known
+	}
 	x.resolve()
 }
 

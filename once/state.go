@@ -51,7 +51,7 @@ type entry struct {
 	ResolvedBy  string    `json:"resolvedBy,omitempty"`
 	Aged        bool      `json:"aged,omitempty"` // written again since it ended: Ended is the store's time
 
-	// Of tasks only.
+	// Of tasks only, but for Tombstone, which forms have, too.
 	Task      bool          `json:"task,omitempty"`
 	Remote    bool          `json:"remote,omitempty"` // its lease is not tied to the process that wrote it
 	Lease     time.Duration `json:"lease,omitempty"`  // 0, as for the next two: the configuration's
