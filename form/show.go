@@ -86,7 +86,7 @@ func (f *Forms) again(w http.ResponseWriter, r *http.Request, s once.Sent) {
 	v := visitOf(r) // with a target, or its form would have no token
 	data := map[string]any{
 		"Title":  "This form was already sent",
-		"Detail": "It was sent at " + s.At.Local().Format("15:04 MST") + " with the same content, and was answered. Nothing was sent now.",
+		"Detail": "It was sent at " + s.At.Local().Format("15:04 MST") + " with the same content, and was answered" + withFault(s.Status) + ". Nothing was sent now.",
 		"Back":   v.target,
 	}
 	if to := f.answerAt(r, &v, s); to != "" {
@@ -109,6 +109,15 @@ func (f *Forms) again(w http.ResponseWriter, r *http.Request, s once.Sent) {
 		}
 	}
 	writeOwn(w, problem.Details{Status: http.StatusConflict}, data) // it cannot be kept, and is shown all the same
+}
+
+// withFault is what an answer says that is no success: who reads that it was answered
+// must not take it for one.
+func withFault(status int) string {
+	if status < 400 {
+		return ""
+	}
+	return " with an error (" + strconv.Itoa(status) + ")"
 }
 
 // answerAt is where the first answer can be seen; empty: nowhere.

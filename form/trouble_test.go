@@ -253,3 +253,17 @@ func TestARecordOutlivesItsTokenByLittle(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoIsAskedReadsThatTheAnswerWasAnError(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{200: "and was answered. Nothing", 429: "and was answered with an error (429). Nothing"} {
+		s := newSite(t, Config{}, Policy{}, answering(func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(status) }))
+		b := newPerson(t, s)
+		action := b.get("/").action(t)
+		b.submit(action, "n=1")
+		time.Sleep(2 * time.Millisecond) // SameFor is a millisecond
+		if a := b.follow(b.submit(action, "n=1")); !strings.Contains(a.body, want) {
+			t.Errorf("%d: %q", status, a.body)
+		}
+	}
+}
