@@ -278,13 +278,25 @@ func (f *foreign) startHTML(t *tag) {
 }
 
 // closes: the start tag may close an element that is open in the innermost
-// integration point.
+// integration point. An a that is open further out goes from among what is open.
 func (f *foreign) closes(name []byte) bool {
+	if string(name) == "a" && f.hasLink() {
+		return true
+	}
 	if !blocks.has(name) && !closed.has(name) {
 		return false
 	}
 	for i := len(f.frames) - 1; i >= 0 && f.frames[i].space == htmlSpace; i-- {
 		if closed.has(f.nameOf(i)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *foreign) hasLink() bool {
+	for i := range f.frames {
+		if f.frames[i].space == htmlSpace && string(f.nameOf(i)) == "a" {
 			return true
 		}
 	}
@@ -361,8 +373,8 @@ func (f *foreign) endForeign(t *tag, template bool) belief {
 			return no
 		}
 	}
-	if t.kind != form || template || n >= 0 {
+	if t.kind != form || template || n >= 0 || f.unsure {
 		f.lose()
 	}
-	return yes
+	return yes // a form goes from among what is open, and nothing else
 }

@@ -239,6 +239,7 @@ var noForms = []string{
 	`<form><form></form><form>FORM</form>`, `<form><p>FORM</p></form>`, `<form><template></form></template>FORM</form>`, `<form><svg><form></form></svg>FORM</form>`,
 	`<select>FORM</select>`, `<frameset>FORM`, `<frameset><frame><noframes>FORM</noframes>`, `<html><head></head><frameset>FORM`,
 	`<svg><desc><p><svg></p></desc>FORM`, `<svg><desc><p><div></div></desc>FORM`, `<svg><desc><head></desc>FORM`, `<table><svg><desc><form></desc></form>FORM`,
+	`<svg><desc><a><svg><desc><a></a></desc></svg></desc>FORM`, `<svg><form><desc><form><svg></form><desc></form>FORM`,
 	`<math><mi></mi></x><img><math><mi></x><img><mglyph>FORM`, `<svg><g></div>FORM`, `<form`, `<form method=post action=/x`, `<form method=post action="/x>`, `<form method=post action=/x <`,
 }
 
