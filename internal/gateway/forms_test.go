@@ -62,6 +62,17 @@ func TestARouteWithoutFormsSeesNothingOfTheTokensOfOthers(t *testing.T) {
 	equal(t, "the search", <-got, "/plain/search?a=1")
 }
 
+func TestAGatewayWithoutFormsLeavesThoseOfTheApp(t *testing.T) {
+	got := make(chan string, 1)
+	s := newSite(t, app(t, func(_ http.ResponseWriter, r *http.Request) {
+		got <- r.RequestURI + " " + r.Header.Get("Cookie")
+	}), options{guarded: true, config: withForms(t, nil), routes: guardedRoute})
+	for _, path := range []string{"/pay", "/other"} {
+		s.submit(path+"?seeother-form=x", "seeother=y")
+		equal(t, "the app got", <-got, path+"?seeother-form=x seeother=y")
+	}
+}
+
 // The record of a form is its browser's, whose cookie does not go to another host.
 func TestAFormStaysHereWhenAllElseIsSentToAnotherSite(t *testing.T) {
 	shop := func(w http.ResponseWriter, _ *http.Request) {

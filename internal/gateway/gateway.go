@@ -307,7 +307,8 @@ func (g *Gateway) compile(routes []Route, rules seeother.Stage) (*chain, error) 
 	if slices.ContainsFunc(c.links, func(l link) bool { return l.once != nil }) {
 		c.status = g.status(c)
 	}
-	c.others = link{handler: g.clean(g.proxy(false, false)), maxBody: g.cfg.Limits.Body}
+	c.others = link{handler: g.proxy(false, false), maxBody: g.cfg.Limits.Body}
+	c.cleanForms(g.cfg.Forms)
 	c.handler = g.redirects(c, rules, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.route(c, w, r) }))
 	return c, errors.Join(errs...)
 }
@@ -329,9 +330,6 @@ func (g *Gateway) link(route Route) (link, error) {
 	if errors.Join(errs...) == nil && route.Once != nil {
 		l.guard(g, route)
 	}
-	if l.form == nil {
-		l.handler = g.clean(l.handler)
-	}
 	if route.Search != nil {
 		if err := route.Search.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("search: %w", err))
@@ -341,12 +339,19 @@ func (g *Gateway) link(route Route) (link, error) {
 	return l, errors.Join(errs...)
 }
 
-// clean takes off what forms of other routes bring along.
-func (g *Gateway) clean(next http.Handler) http.Handler {
-	if g.cfg.Forms == nil {
-		return next
+// cleanForms takes off, on routes without forms, what those of the others bring along.
+// Where no route has any, it may be the app's own: a program with package form, or
+// another gateway.
+func (c *chain) cleanForms(forms *form.Forms) {
+	if !slices.ContainsFunc(c.links, func(l link) bool { return l.form != nil }) {
+		return
 	}
-	return g.cfg.Forms.Clean(next)
+	c.others.handler = forms.Clean(c.others.handler)
+	for i := range c.links {
+		if l := &c.links[i]; l.form == nil && l.handler != nil {
+			l.handler = forms.Clean(l.handler)
+		}
+	}
 }
 
 // status tells how far submissions are. Those of browsers are told apart by what
