@@ -31,6 +31,7 @@ type Config struct {
 	Memory      int64 // 256 MiB: for all bodies and answers held at one time; over it, bodies stream and answers are not kept
 
 	MaxUncertain             int // 10,000: at so many no new key starts (503)
+	MaxUncertainForms        int // 100,000: and of forms, which do not count to the ones before
 	MaxUncertainPerPrincipal int // 1,000: and for one principal (429)
 	MaxActive                int // 20,000: requests that run or wait at one time (503)
 	MaxActivePerPrincipal    int // 2,000: and of one principal, or of one address where there is none (429)
@@ -57,6 +58,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.SpoolTotal, 4<<30)
 	setDefault(&c.Memory, 256<<20)
 	setDefault(&c.MaxUncertain, 10_000)
+	setDefault(&c.MaxUncertainForms, 100_000)
 	setDefault(&c.MaxUncertainPerPrincipal, 1_000)
 	setDefault(&c.MaxActive, 20_000)
 	setDefault(&c.MaxActivePerPrincipal, 2_000)
@@ -106,6 +108,7 @@ func (c Config) Validate() error {
 		{"spool total", c.SpoolTotal, 1 << 50},
 		{"memory", c.Memory, 1 << 40},
 		{"uncertain", int64(c.MaxUncertain), 1 << 30},
+		{"uncertain forms", int64(c.MaxUncertainForms), 1 << 30},
 		{"uncertain per principal", int64(c.MaxUncertainPerPrincipal), 1 << 30},
 		{"active", int64(c.MaxActive), 1 << 30},
 		{"active per principal", int64(c.MaxActivePerPrincipal), 1 << 30},

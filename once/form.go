@@ -190,11 +190,13 @@ var (
 
 // spoolForm puts the body of a form on disk before anything starts: a double click
 // cuts the first submission off in the middle of its body, and that must not leave
-// doubt. One without a length, and one that does not fit, streams. False: the request
-// was answered.
+// doubt. One that does not fit streams. False: the request was answered.
 func (x *exchange) spoolForm() bool {
 	n := x.r.ContentLength
-	if x.form == nil || x.body.whole || n < 0 || n > x.guard.cfg.Spool || !x.guard.reserve(n) {
+	if n < 0 {
+		n = min(maxUnsaid, x.guard.cfg.Spool)
+	}
+	if x.form == nil || x.body.whole || n > x.guard.cfg.Spool || !x.guard.reserve(n) {
 		return true
 	}
 	x.body.taken = n
@@ -204,6 +206,10 @@ func (x *exchange) spoolForm() bool {
 	}
 	return true
 }
+
+// maxUnsaid is how large the body of a form may be, in bytes, that does not say its
+// length. Browsers always do.
+const maxUnsaid = 64 << 20
 
 // reserve takes n bytes of what all may have on disk.
 func (g *Guard) reserve(n int64) bool {
@@ -275,7 +281,7 @@ func (x *exchange) refuseSpool(err error) {
 	case errors.Is(err, errSpool):
 		x.refuse("too-large", problem.Details{
 			Type: "body-too-large", Title: "The body is too large", Status: http.StatusRequestEntityTooLarge,
-			Detail: "This form was sent before, and what comes now is too large to be compared with that. Nothing was started. Open the form anew to send it.",
+			Detail: "What this form holds is too large to be looked at before it is sent. Nothing was started. If it was sent before, open the form anew.",
 		})
 	case errors.Is(err, errSpoolFull):
 		x.refuseLoad(false)

@@ -269,3 +269,25 @@ func TestAClaimOfATrustedProxyIsPartOfTheBrowser(t *testing.T) {
 		t.Errorf("%d runs, want one for each person", runs.Load())
 	}
 }
+
+// Browsers name themselves. What they leave in doubt stops no key.
+func TestFormsInDoubtStopNoKeys(t *testing.T) {
+	t.Parallel()
+	p := formPolicy(func(f *Forms) { f.Only = false })
+	h := newGuard(t, memstore.New(), Config{MaxUncertain: 3, MaxUncertainForms: 5}).Handler(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Test-Browser") != "" {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}))
+	for i := range 5 {
+		if w := sendForm(h, submission("t", "b"+strconv.Itoa(i), "/buy", "n=1")); w.Code != http.StatusBadGateway {
+			t.Fatalf("form %d: %d", i, w.Code)
+		}
+	}
+	if w := sendForm(h, submission("t", "another", "/buy", "n=1")); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("a form over the cap: %d, want 503", w.Code)
+	}
+	if w := post(h, "k", "body"); w.Code != http.StatusOK {
+		t.Errorf("a key: %d %s", w.Code, w.Body)
+	}
+}

@@ -30,7 +30,7 @@ type Guard struct {
 	memory   atomic.Int64 // bytes of bodies and answers held
 	spooled  atomic.Int64 // bytes of bodies that may be on disk
 	load     load         // who runs and waits
-	doubt    tally        // how many uncertain records each principal has
+	doubt    doubts       // how many uncertain records each principal has
 	counts   counts
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
@@ -341,6 +341,10 @@ func (g *Guard) times(state string, e entry) (due, ttl time.Duration) {
 		return e.retention(g.cfg), e.tombstone(g.cfg)
 	case StateReleased:
 		return 0, e.tombstone(g.cfg)
+	case StateUncertain:
+		if e.Principal == kindBrowser { // its token is too old by then: nobody can send it again
+			return 0, max(g.cfg.Tombstone, e.tombstone(g.cfg))
+		}
 	}
 	return 0, 0
 }

@@ -112,7 +112,7 @@ func (x *exchange) serve(key string) {
 	if key != "" {
 		x.name(key)
 	}
-	if x.group = x.principal.Hash; x.group == "" {
+	if x.group = groupOf(x.principal); x.group == "" {
 		x.group = clientGroup + HashKey(x.client)
 	}
 	if !x.enter() {
@@ -141,7 +141,7 @@ func (x *exchange) serve(key string) {
 	}
 	x.fresh = entry{
 		Owner: randomOwner(), Early: x.early.sum, Length: x.early.length, Fingerprint: x.guard.print(x.body.sum), KeyHash: HashKey(key),
-		Method: x.r.Method, Host: x.r.Host, Path: x.r.URL.EscapedPath(), Route: x.policy.Route, Principal: x.principal.Kind,
+		Method: x.r.Method, Host: x.policy.host(x.r), Path: x.r.URL.EscapedPath(), Route: x.policy.Route, Principal: x.principal.Kind,
 	}
 	if x.form != nil {
 		x.fresh.Tombstone = x.policy.Forms.Known
@@ -164,9 +164,20 @@ func (x *exchange) leave() {
 // their client stands for them.
 const clientGroup = "client "
 
+// browserGroup begins the group of a browser.
+const browserGroup = "browser "
+
+// groupOf is whose caps count for a principal; empty: it is nobody.
+func groupOf(p Principal) string {
+	if p.Kind == kindBrowser && p.known() {
+		return browserGroup + p.Hash
+	}
+	return p.Hash
+}
+
 // name gives the submission the name of its record.
 func (x *exchange) name(key string) {
-	x.id = recordKey(x.guard.cfg.Tenant, x.principal, x.r.Method, x.r.Host, x.policy.Scope, key)
+	x.id = recordKey(x.guard.cfg.Tenant, x.principal, x.r.Method, x.policy.host(x.r), x.policy.Scope, key)
 }
 
 // keyInBody reads the key at the policy's pointer.
@@ -191,8 +202,12 @@ func (x *exchange) enter() bool {
 // whether it is this principal's own that are too many.
 func (x *exchange) tooDoubtful() (full, own bool) {
 	mine, all := x.guard.doubt.get(x.group)
+	most := x.guard.cfg.MaxUncertain
+	if x.form != nil {
+		most = x.guard.cfg.MaxUncertainForms
+	}
 	own = mine >= x.guard.cfg.MaxUncertainPerPrincipal
-	return own || all >= x.guard.cfg.MaxUncertain, own
+	return own || all >= most, own
 }
 
 // resolve finds out what the key means for this request, and answers. Each

@@ -226,3 +226,17 @@ func TestRecordIDsAreLettersAndDigits(t *testing.T) {
 		}
 	}
 }
+
+func TestASiteHasOneNameUnderAllItsHosts(t *testing.T) {
+	t.Parallel()
+	for site, runs := range map[string]int64{"": 2, "shop": 1} {
+		a := &app{}
+		st := newFaulty()
+		st.shared = true
+		for _, host := range []string{"www.example", "standby.example"} {
+			h := newGuard(t, st, Config{}).Handler(Policy{Site: site}, a)
+			do(h, request("k", "body", func(r *http.Request) { r.Host = host }))
+		}
+		a.mustHaveRun(t, runs)
+	}
+}

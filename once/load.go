@@ -2,6 +2,7 @@ package once
 
 import (
 	"maps"
+	"strings"
 	"sync"
 )
 
@@ -42,6 +43,42 @@ func (t *tally) get(group string) (own, all int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.groups[group], t.all
+}
+
+// doubts counts the uncertain records, those of forms apart: browsers are free to
+// name themselves, and what they leave must not stop who has a key.
+type doubts struct{ keys, forms tally }
+
+func (d *doubts) of(group string) *tally {
+	if strings.HasPrefix(group, browserGroup) {
+		return &d.forms
+	}
+	return &d.keys
+}
+
+func (d *doubts) add(group string, n int) { d.of(group).add(group, n) }
+
+// get is how many there are in the group, and of its kind.
+func (d *doubts) get(group string) (own, all int) { return d.of(group).get(group) }
+
+func (d *doubts) total() int {
+	_, keys := d.keys.get("")
+	_, forms := d.forms.get("")
+	return keys + forms
+}
+
+// reset counts anew, from how many each group has.
+func (d *doubts) reset(groups map[string]int) {
+	keys, forms := make(map[string]int), make(map[string]int)
+	for group, n := range groups {
+		if strings.HasPrefix(group, browserGroup) {
+			forms[group] = n
+		} else {
+			keys[group] = n
+		}
+	}
+	d.keys.reset(keys)
+	d.forms.reset(forms)
 }
 
 // load counts the requests that run or wait.

@@ -195,7 +195,7 @@ type Stats struct {
 // as of the last sweep. It asks no store, and is safe for concurrent use.
 func (g *Guard) Stats() Stats {
 	_, active := g.load.get("")
-	_, doubtful := g.doubt.get("")
+	doubtful := g.doubt.total()
 	return Stats{
 		Active: active, Running: len(g.running()), Uncertain: doubtful,
 		Memory: g.memory.Load(), Outcomes: g.counts.all(),

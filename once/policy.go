@@ -1,6 +1,7 @@
 package once
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +35,7 @@ type Policy struct {
 	Methods      []string // POST and PATCH where empty
 	Key          KeySource
 	Scope        string // a keyspace of its own
+	Site         string // the name of the site; empty: the Host of each request. Gateways of one store that are reached under different hosts must say the same
 	NotApplied   []int  // statuses with which the app vouches that it did nothing
 	FailOpen     bool   // a store that is down lets requests through, unguarded
 	OnUncertain  OnUncertain
@@ -126,6 +128,9 @@ func (p Policy) withDefaults() Policy {
 func (p Policy) keyed(method string) bool {
 	return slices.Contains(p.Methods, method) && (p.Forms == nil || !p.Forms.Only)
 }
+
+// host is the host that r's submission belongs to.
+func (p Policy) host(r *http.Request) string { return cmp.Or(p.Site, r.Host) }
 
 // principal is on whose behalf r comes, by the policy's rule.
 func (p Policy) principal(r *http.Request) Principal {

@@ -25,7 +25,7 @@ func (h *handler) report(r *http.Request, key string, keyErr error) {
 	case keyErr != nil:
 		d.Action, d.After, d.Reason = "malformed", http.StatusBadRequest, keyErr.Error()
 	default:
-		d.Record = recordKey(h.guard.cfg.Tenant, h.policy.principal(r), r.Method, r.Host, h.policy.Scope, key)
+		d.Record = recordKey(h.guard.cfg.Tenant, h.policy.principal(r), r.Method, h.policy.host(r), h.policy.Scope, key)
 		h.guard.reportSeen(r.Context(), d)
 		return
 	}

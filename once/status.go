@@ -188,19 +188,19 @@ func (l *lookUp) read(ctx context.Context, id string) (finding, error) {
 
 // mayAsk says whether the client may know that there is such a record.
 func (l *lookUp) mayAsk(f finding) bool {
-	if canonicalHost(l.r.Host) != canonicalHost(f.entry.Host) {
+	p, ok := l.policyOf(f.entry.Route)
+	if canonicalHost(p.host(l.r)) != canonicalHost(f.entry.Host) {
 		return false
 	}
 	if f.anonymous() {
 		return true
 	}
-	p, ok := l.policyOf(f.entry.Route)
 	if !ok {
 		return false
 	}
 	p = p.withDefaults()
 	for _, who := range []Principal{p.principal(l.r), p.browser(l.r), p.before(l.r)} {
-		if who.known() && who.Kind == f.entry.Principal && who.Hash == f.record.Group {
+		if who.known() && who.Kind == f.entry.Principal && groupOf(who) == f.record.Group {
 			return true
 		}
 	}

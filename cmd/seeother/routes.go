@@ -75,7 +75,7 @@ func routes(file configfile.File, stages rollout.Stages) []gateway.Route {
 		out = append(out, gateway.Route{
 			Name: r.Name, Path: r.Path, Methods: r.Methods, MaxBody: limit, Reuse: r.Reuse,
 			SeeOther: seeOther(r.SeeOther, stages[policyName(seeOtherPolicy, r.Name)]),
-			Once:     withForms(oncePolicyOf(r.Once, stages[policyName(oncePolicy, r.Name)], proxies), r.Forms),
+			Once:     withForms(oncePolicyOf(file.Once.Site, r.Once, stages[policyName(oncePolicy, r.Name)], proxies), r.Forms),
 			Form:     formPolicyOf(r.Forms, stages[policyName(formPolicy, r.Name)]),
 			Flash:    r.Forms.Flash, Created: r.Forms.Created, Search: searchOf(r.Search),
 			Operation: r.Operation,
@@ -83,7 +83,7 @@ func routes(file configfile.File, stages rollout.Stages) []gateway.Route {
 	}
 	return append(out, gateway.Route{
 		SeeOther: seeOther(file.SeeOther, stages[seeOtherPolicy]),
-		Once:     withForms(oncePolicyOf(file.Once.OncePolicy, stages[oncePolicy], proxies), file.Forms.FormPolicy),
+		Once:     withForms(oncePolicyOf(file.Once.Site, file.Once.OncePolicy, stages[oncePolicy], proxies), file.Forms.FormPolicy),
 		Form:     formPolicyOf(file.Forms.FormPolicy, stages[formPolicy]),
 		Flash:    file.Forms.Flash, Created: file.Forms.Created, Operation: file.Operations.Enabled,
 	})
@@ -136,9 +136,9 @@ func seeOther(s configfile.SeeOther, stage seeother.Stage) seeother.Policy {
 	return seeother.Policy{Stage: stage, CrossOrigin: s.CrossOrigin, Credentials: s.Credentials}
 }
 
-func oncePolicyOf(o configfile.OncePolicy, stage seeother.Stage, proxies trust.Proxies) *once.Policy {
+func oncePolicyOf(site string, o configfile.OncePolicy, stage seeother.Stage, proxies trust.Proxies) *once.Policy {
 	p := &once.Policy{
-		Stage: stage, Required: o.Required, Methods: o.Methods, Key: keySource(o), Scope: o.Scope,
+		Stage: stage, Required: o.Required, Methods: o.Methods, Key: keySource(o), Scope: o.Scope, Site: site,
 		NotApplied: o.NotApplied, FailOpen: o.FailOpen, Replay: o.ReplayHeaders,
 		Principal: once.PrincipalRule{
 			Header: o.Principal.Header, Cookie: o.Principal.Cookie.Name,

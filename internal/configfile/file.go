@@ -155,6 +155,8 @@ type SeeOther struct {
 type Once struct {
 	OncePolicy `yaml:",inline"`
 
+	// The name of the site, where clients reach its gateways under more than one host, as a standby site: a key is the same submission under each. All gateways of a store say the same. Empty: each host is a site of its own. Changing it makes every key new.
+	Site string `yaml:"site"`
 	// How long a duplicate waits for the first answer.
 	Wait Duration `yaml:"wait"`
 	// The most that a client may ask to wait, with `Prefer: wait=N`.

@@ -112,3 +112,13 @@ func checkSite(r *report, path, origin string) {
 		r.add(path, `write it as "https://standby.example.com"`, "%q is not an origin", clip(origin))
 	}
 }
+
+// checkSharedStores wants a name of the site where guarded requests go to another
+// host: its gateway would take the same key for another one.
+func (f File) checkSharedStores(r *report) {
+	for path, shared := range map[string]bool{"failover.shared_store": f.Failover.SharedStore, "maintenance.shared_store": f.Maintenance.SharedStore} {
+		if shared && f.Once.Site == "" {
+			r.add(path, `give both gateways the same name in "once: {site: ...}"`, "a key is of one host, and would run again at the other")
+		}
+	}
+}

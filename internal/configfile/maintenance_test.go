@@ -16,11 +16,13 @@ upstream:
   health: {path: "/healthz?full=1", host: shop.example:8080, interval: 100ms, timeout: 1s, unhealthy_after: 1, healthy_after: 100}
 maintenance: {page: down.html, retry_after: 1s, allow: [203.0.113.7, 10.0.0.0/8], exempt: [/healthz, /a/*], stand_in: "https://status.example", stand_in_path: /up, shared_store: true}
 failover: {sister: "https://standby.example:8443", sister_path: /healthz, shared_store: true}
+once: {site: shop}
 `, ""},
 		{"a sister that is a path", "failover: {sister: /standby}", `failover.sister: "/standby" is not an origin`},
 		{"a sister with a path", "failover: {sister: \"https://a.example/b\"}", "is not an origin"},
 		{"a sister of another scheme", "failover: {sister: \"ftp://a.example\"}", "is not an origin"},
 		{"a sister with a user", "failover: {sister: \"https://u:p@a.example\"}", "is not an origin"},
+		{"a shared store without a name of the site", "failover: {sister: 'https://standby.example', shared_store: true}", "a key is of one host"},
 		{"a shared store without a sister", "failover: {shared_store: true}", "there is no sister"},
 		{"a path without a sister", "failover: {sister_path: /x}", "there is no sister"},
 		{"a path that is none", "failover: {sister: \"https://a.example\", sister_path: healthz}", `failover.sister_path: "healthz" is not a path`},

@@ -54,6 +54,7 @@ func (f File) problems() []problem {
 	f.Operations.check(&r)
 	f.Maintenance.check(&r)
 	f.Failover.check(&r)
+	f.checkSharedStores(&r)
 	f.Upstream.Health.check(&r)
 	f.checkSmoke(&r)
 	f.checkRoutes(&r)
