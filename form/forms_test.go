@@ -337,8 +337,13 @@ func TestAPageIsForOneBrowser(t *testing.T) {
 		}
 		tokens = append(tokens, shown.action(t))
 	}
-	if tokens[0] == tokens[1] || tokens[1] == tokens[2] {
-		t.Error("a page that is shown again has the same token")
+	if tokens[0] != tokens[1] || tokens[1] != tokens[2] {
+		t.Error("the form on a page that is shown again is another one")
+	}
+	for range 2 { // gone back to, and sent again
+		if paid := b.submit(tokens[0], "n=2"); paid.StatusCode != 303 {
+			t.Errorf("the form on the page: %d", paid.StatusCode)
+		}
 	}
 	for name, at := range map[string]string{
 		"another browser": where, "another path": "/else?" + strings.SplitN(where, "?", 2)[1],
@@ -356,7 +361,7 @@ func TestAPageIsForOneBrowser(t *testing.T) {
 			t.Errorf("%s: %d %q", name, got.StatusCode, got.body)
 		}
 	}
-	s.mustHave(t, 1)
+	s.mustHave(t, 2)
 	if head := b.send(http.MethodHead, where, "", nil); head.StatusCode != 200 || head.body != "" {
 		t.Errorf("HEAD: %d %q", head.StatusCode, head.body)
 	}

@@ -213,7 +213,7 @@ func (k *keeper) toPage() {
 	if nonce == "" {
 		nonce = v.nonce
 	}
-	page := kept{Status: k.status, Header: pageHeader(h), body: k.body.Bytes()}
+	page := kept{Status: k.status, Made: time.Now().Unix(), Header: pageHeader(h), body: k.body.Bytes()}
 	name, err := k.forms.keep(k.request.Context(), kindPage, nonce, page, k.forms.cfg.PageAge)
 	if err != nil {
 		k.forms.observe(k.request, v.policy, "page-not-kept", k.status, k.status, whyNotKept(err)+": a refresh submits the form again")

@@ -24,6 +24,7 @@ const (
 // kept is what is kept of an answer, or of a form that may be sent again.
 type kept struct {
 	Status int         `json:"status,omitempty"`
+	Made   int64       `json:"made,omitempty"` // of a page: when it was kept, in seconds since 1970
 	Header http.Header `json:"header,omitempty"`
 	body   []byte
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/seeother/seeother/form/internal/rewrite"
 )
@@ -119,7 +118,7 @@ func (w *rewriter) begin() {
 	}
 	w.html = rewrite.New(sink, rewrite.Options{
 		Origin: v.origin, Target: v.target, ContentType: h.Get("Content-Type"),
-		Param: func() string { return tokenParam + "=" + w.forms.newToken(nonce, time.Now()) },
+		Param: func() string { return tokenParam + "=" + w.forms.tokenFor(v, nonce) },
 	})
 	if zipped {
 		w.unzip = newPush(w.inflate)

@@ -22,6 +22,9 @@ func (f *Forms) showPage(w http.ResponseWriter, r *http.Request, v *visit) {
 		f.missing(w, r, v, err)
 		return
 	}
+	if page.Made > 0 {
+		v.shown = shownForms(v.params.page, time.Unix(page.Made, 0))
+	}
 	h := w.Header()
 	maps.Copy(h, page.Header)
 	h.Set("Cache-Control", "private, no-store")
@@ -128,7 +131,7 @@ func (f *Forms) answerAt(r *http.Request, v *visit, s once.Sent) string {
 	if s.Status == 0 || s.Body == nil {
 		return ""
 	}
-	page := kept{Status: s.Status, Header: pageHeader(s.Header), body: s.Body}
+	page := kept{Status: s.Status, Made: time.Now().Unix(), Header: pageHeader(s.Header), body: s.Body}
 	name, err := f.keep(r.Context(), kindPage, v.sender, page, f.cfg.PageAge)
 	if err != nil {
 		return ""

@@ -2,6 +2,7 @@ package form
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"time"
@@ -26,11 +27,37 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // newToken makes a token for a form in the browser with this nonce.
 func (f *Forms) newToken(nonce string, now time.Time) string {
+	var number [12]byte
+	_, _ = rand.Read(number[:]) // never fails
+	return f.tokenOf(nonce, now, number)
+}
+
+// tokenFor is the token of the next form on the page that v is shown.
+func (f *Forms) tokenFor(v *visit, nonce string) string {
+	if v.shown == nil {
+		return f.newToken(nonce, time.Now())
+	}
+	made, number := v.shown()
+	return f.tokenOf(nonce, made, number)
+}
+
+func (f *Forms) tokenOf(nonce string, made time.Time, number [12]byte) string {
 	token := make([]byte, tokenID, tokenBytes)
 	token[0] = tokenFormat
-	binary.BigEndian.PutUint64(token[1:], uint64(max(now.Unix(), 0)))
-	_, _ = rand.Read(token[9:]) // never fails
+	binary.BigEndian.PutUint64(token[1:], uint64(max(made.Unix(), 0)))
+	copy(token[9:], number[:])
 	return encoding.EncodeToString(append(token, f.keys.Sum(signed(token, nonce))...))
+}
+
+// shownForms gives the forms of a kept page the same names each time that it is
+// shown: who goes back to it finds the form that was there. Made is when it was kept.
+func shownForms(page string, made time.Time) func() (time.Time, [12]byte) {
+	n := uint64(0)
+	return func() (time.Time, [12]byte) {
+		n++
+		sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("seeother form of page "+page+" "), n))
+		return made, [12]byte(sum[:12])
+	}
 }
 
 // signed is what a token's keyed hash is over. Its parts have fixed lengths.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // visit is what is known of a request before the app gets it.
@@ -24,6 +25,7 @@ type visit struct {
 	sender     string // the nonce that the form was made for
 	gzip       bool   // the client takes gzip
 	policy     Policy
+	shown      func() (time.Time, [12]byte) // names the forms of a kept page; nil: they are new
 }
 
 type visitKey struct{}

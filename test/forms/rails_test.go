@@ -141,9 +141,8 @@ var railsForms = []form{
 			p.submit(railsSubmit, "Title can't be blank")
 		}, fill: fillPost, submit: railsSubmit,
 		done: "Post was successfully created.", rows: "SELECT id FROM posts WHERE title = '%s'",
-		direct: harm{double: 2, refresh: 1, back: 2},
-		// Back asks the gateway for the page that it keeps, and the form on that is a new one.
-		protected: harm{double: 1, refresh: 1, back: 2},
+		// Back asks the gateway for the page that it keeps, and the form on that is the same.
+		direct: harm{double: 2, refresh: 1, back: 2}, protected: once,
 	},
 	{
 		name: "create with an error", open: at("/posts/new"), submit: railsSubmit,
