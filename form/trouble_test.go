@@ -98,7 +98,6 @@ func TestAFormThatAnotherSiteMakesSomebodySendShowsNothingToIt(t *testing.T) {
 
 func TestAnAnswerIsLetGoWhileItsAppChangesTheHeader(t *testing.T) {
 	t.Parallel()
-	gone := make(chan struct{})
 	s := newSite(t, Config{PageWait: time.Millisecond}, Policy{}, answering(func(w http.ResponseWriter, _ *http.Request, _ int) {
 		w.Header().Set("X-Before", "1")
 		w.Header().Set("Trailer", "X-After")
@@ -107,11 +106,12 @@ func TestAnAnswerIsLetGoWhileItsAppChangesTheHeader(t *testing.T) {
 			w.Header().Set("X-Between", time.Now().String())
 		}
 		w.Header().Set("X-After", "1")
-		close(gone)
 	}))
 	b := newPerson(t, s)
-	a := b.submit(b.get("/").action(t), "n=1")
-	<-gone
+	a := b.submit(b.get("/").action(t), "n=0")
+	for n := 1; a.StatusCode == http.StatusSeeOther && n < 100; n++ { // a busy machine was late to let go of it
+		a = b.submit(b.get("/").action(t), fmt.Sprintf("n=%d", n))
+	}
 	if a.StatusCode != 200 || a.body != "order" || a.Header.Get("X-Before") != "1" || a.Header.Get("X-Between") != "" || a.Trailer.Get("X-After") != "1" {
 		t.Errorf("answer %d %q %v, trailer %v", a.StatusCode, a.body, a.Header, a.Trailer)
 	}
