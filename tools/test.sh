@@ -23,7 +23,7 @@ fi
 # -count=1: what a machine has is not among the things by which Go caches results.
 status=0
 "$go" tool -modfile=tools/go.mod gotestsum --format pkgname --format-hide-empty-pkg --jsonfile "$events" -- \
-  ${race[@]+"${race[@]}"} -count=1 -timeout 15m ./... || status=$?
+  ${race[@]+"${race[@]}"} -count=1 -timeout 25m ./... || status=$?
 if [ ${#race[@]} -gt 0 ]; then
   # What the race detector cannot watch, since it ends a process that reads a
   # damaged page instead of letting the read fault: files with "!race".
