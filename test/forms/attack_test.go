@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seeother/seeother/test/internal/harness"
 )
@@ -18,9 +19,10 @@ type form struct {
 	fill   func(p *person, mark string) // fills it with what nobody else sends; nil: there is nothing to fill
 	submit string                       // its button
 	done   string                       // on the page that answers it
-	rows   string                       // SQL with %s for the mark: what it makes
+	rows   string                       // SQL with %s for the mark: what it makes; empty: nothing
 
 	direct, protected harm
+	stays             bool // nobody goes back to it
 	chromium          bool // in Chromium only
 }
 
@@ -72,11 +74,13 @@ func attack(t *testing.T, b kind, s site, forms []form, protect bool) {
 				a.want = f.protected
 			}
 			if protect { // else what happens depends on what the browser sent
-				a.double(0)
+				a.double(true)
 			}
-			a.double(150)
+			a.double(false)
 			a.refresh()
-			a.back()
+			if !f.stays {
+				a.back()
+			}
 		})
 	}
 }
@@ -112,19 +116,38 @@ func (a *attacker) fillIn(mark string) {
 func (a *attacker) wantRows(kind, mark string, want int) {
 	a.t.Helper()
 	harness.Within(harness.Patience, a.wire.idle)
+	if a.form.rows == "" {
+		return
+	}
 	rows := a.app.sql(a.t, fmt.Sprintf(a.form.rows, mark))
 	if len(rows) != want {
 		a.t.Errorf("%s: %d rows, want %d:\n%s\nat %s\nthe app got %q", kind, len(rows), want, strings.Join(rows, "\n"), a.where(), a.wire.since(0))
 	}
 }
 
-// double clicks twice: with no pause, so that the browser may not even have sent the
-// first; and as people do.
-func (a *attacker) double(pause int) {
+// double clicks twice: at once, so that the browser may not even have sent the first
+// form; or when the app has got that, and its answer is still on the way.
+func (a *attacker) double(atOnce bool) {
 	a.t.Helper()
-	mark := a.start(fmt.Sprintf("double %d", pause))
-	a.leave(step{Do: "click", Selector: a.form.submit, Times: 2, Pause: pause}, has(cmp.Or(a.want.page, a.form.done)))
-	a.wantRows(fmt.Sprintf("two clicks in %d ms", pause), mark, a.want.double)
+	mark := a.start("double")
+	before := a.wire.answered()
+	release := a.wire.hold()
+	defer release()
+	button := a.find(a.form.submit)
+	a.depart()
+	a.press(button)
+	if !atOnce {
+		harness.Eventually(a.t, "the app to have got the first form", func() bool { return a.wire.answered() > before })
+	}
+	a.press(button)
+	patience := 300 * time.Millisecond // for what should not come
+	if a.want.double > 1 {
+		patience = harness.Patience
+	}
+	harness.Within(patience, func() bool { return a.wire.answered() > before+1 })
+	release()
+	a.arrive(has(cmp.Or(a.want.page, a.form.done)))
+	a.wantRows("two clicks", mark, a.want.double)
 }
 
 // refresh asks for the page that answers the form again.
@@ -157,6 +180,6 @@ func (a *attacker) back() {
 		a.t.Errorf("back: the app was asked for the form again: %v, want %v", asked, a.want.fresh)
 	}
 	a.fillIn(mark)
-	a.leave(step{Do: "click", Selector: a.form.submit}, has(cmp.Or(a.want.backPage, a.want.page, a.form.done)))
+	a.follow(a.form.submit, has(cmp.Or(a.want.backPage, a.want.page, a.form.done)))
 	a.wantRows("back", mark, a.want.back)
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -55,8 +54,8 @@ func (c *chromium) take(s step) (json.RawMessage, error) {
 	switch s.Do {
 	case "goto":
 		return nil, chromedp.Do(ctx, chromedp.Navigate(s.URL))
-	case "click":
-		return nil, press(ctx, s)
+	case "press":
+		return nil, chromedp.Do(ctx, chromedp.MouseClickXY(s.At.X, s.At.Y))
 	case "upload":
 		return nil, chromedp.Do(ctx, chromedp.SetUploadFiles(chromedp.CSS(s.Selector), s.Files))
 	case "refresh":
@@ -78,22 +77,6 @@ func (c *chromium) report() report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return report{Complaints: c.tab.Complaints(), Dialogs: c.tab.Dialogs(), Navigations: append([]string{}, c.navigations...)}
-}
-
-// press clicks with the mouse, as often as wanted and always at the same place: what
-// chromedp calls a double click is one click that says it is the second.
-func press(ctx context.Context, s step) error {
-	at, err := chromedp.Run(ctx, chromedp.Evaluate[struct {
-		X float64 `json:"x"`
-		Y float64 `json:"y"`
-	}](s.Script, chromedp.EvalAwaitPromise))
-	for n := 1; err == nil && n <= max(s.Times, 1); n++ {
-		if n > 1 {
-			time.Sleep(time.Duration(s.Pause) * time.Millisecond)
-		}
-		err = chromedp.Do(ctx, chromedp.MouseClickXY(at.X, at.Y, chromedp.ClickCount(n)))
-	}
-	return err
 }
 
 // back does not wait: a page that was only put aside does not load again.

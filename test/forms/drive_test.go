@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/seeother/seeother/test/internal/harness"
 )
@@ -20,26 +19,33 @@ func TestBothBrowsersShowTheFaults(t *testing.T) {
 	for _, b := range bothBrowsers(t) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			var posts atomic.Int32
-			app := httptest.NewServer(carelessly(&posts))
-			t.Cleanup(app.Close)
-			p := &person{browser: b.visit(t, t.Name()), t: t, site: app.URL}
+			app := &careless{}
+			server := httptest.NewServer(app.handler())
+			t.Cleanup(server.Close)
+			p := &person{browser: b.visit(t, t.Name()), t: t, site: server.URL}
 			p.open("/")
 			p.fill("#item", "book")
 			p.submit("#buy", "bought book")
 
 			before := len(p.report().Navigations)
 			p.leave(step{Do: "refresh"}, has("bought book"))
-			if prompts := p.report().forms(before); len(prompts) != 1 || posts.Load() != 2 {
-				t.Errorf("a refresh sent %q, and the app got %d forms, want 2", prompts, posts.Load())
+			if prompts := p.report().forms(before); len(prompts) != 1 || app.posts.Load() != 2 {
+				t.Errorf("a refresh sent %q, and the app got %d forms, want 2", prompts, app.posts.Load())
 			}
 
 			p.leave(step{Do: "back"}, has("Buy"))
 			if item := string(p.evaluate("document.querySelector('#item').value")); item != `"book"` {
 				t.Errorf("Back shows a form with %s, want what was filled in", item)
 			}
-			p.leave(step{Do: "click", Selector: "#buy", Times: 2, Pause: 100}, has("bought book"))
-			harness.Eventually(t, "both clicks to arrive", func() bool { return posts.Load() == 4 })
+			app.gate = make(chan struct{})
+			button := p.find("#buy")
+			p.depart()
+			for n := range int32(2) {
+				p.press(button)
+				harness.Eventually(t, "a click to arrive", func() bool { return app.posts.Load() == 3+n })
+			}
+			close(app.gate)
+			p.arrive(has("bought book"))
 			if said := p.report().Complaints; len(said) == 0 || !strings.Contains(said[0], "one") {
 				t.Errorf("the console says %q, want what the page wrote", said)
 			}
@@ -47,17 +53,26 @@ func TestBothBrowsersShowTheFaults(t *testing.T) {
 	}
 }
 
-func carelessly(posts *atomic.Int32) http.Handler {
+// careless is an app that answers forms with 200, once its gate is open.
+type careless struct {
+	posts atomic.Int32
+	gate  chan struct{} // nil: it is open
+}
+
+func (c *careless) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, `<!doctype html><form method=post><input id=item name=item><button id=buy>Buy</button></form><script>console.error('one')</script>`)
 	})
 	mux.HandleFunc("POST /{$}", func(w http.ResponseWriter, r *http.Request) {
-		posts.Add(1)
-		time.Sleep(500 * time.Millisecond) // the second click comes meanwhile
+		item := r.FormValue("item")
+		c.posts.Add(1)
+		if c.gate != nil {
+			<-c.gate
+		}
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, "<!doctype html>bought %s", r.FormValue("item"))
+		fmt.Fprintf(w, "<!doctype html>bought %s", item)
 	})
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	return mux

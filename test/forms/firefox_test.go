@@ -74,7 +74,7 @@ func startFirefox(t *testing.T) *driver {
 	}
 	_, port, _ := strings.Cut(addr, ":")
 	f := harness.Start(t, harness.Command{
-		Path: firefox, Env: []string{"HOME=" + profile, "MOZ_CRASHREPORTER_DISABLE=1"},
+		Path: firefox, Ends: true, Env: []string{"HOME=" + profile, "MOZ_CRASHREPORTER_DISABLE=1"},
 		Args: []string{"--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", port, "about:blank"},
 	})
 	f.AwaitLog(t, "WebDriver BiDi listening on ")

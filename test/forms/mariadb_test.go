@@ -30,7 +30,7 @@ func startMariaDB(t *testing.T) *mariadb {
 		Path: install, Args: append(common, "--auth-root-authentication-method=normal", "--skip-test-db"), Dir: dir, User: user,
 	})
 	p := harness.Start(t, harness.Command{
-		Path: server, Args: append(common, "--socket="+m.socket, "--skip-networking", "--pid-file="+filepath.Join(dir, "pid")), Dir: dir, User: user,
+		Path: server, Args: append(common, "--socket="+m.socket, "--skip-networking", "--pid-file="+filepath.Join(dir, "pid")), Dir: dir, User: user, Ends: true,
 	})
 	p.AwaitLog(t, "ready for connections")
 	return m

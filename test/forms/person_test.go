@@ -21,8 +21,13 @@ type step struct {
 	Text     string   `json:"text,omitempty"`
 	Script   string   `json:"script,omitempty"`
 	Files    []string `json:"files,omitempty"`
-	Times    int      `json:"times,omitempty"` // clicks; 0 is one
-	Pause    int      `json:"pause,omitempty"` // between them, in milliseconds
+	At       *point   `json:"at,omitempty"`
+}
+
+// point is a place in the window.
+type point struct {
+	X float64 `json:"x"`
+	Y float64 `json:"y"`
 }
 
 // report is what a browser has noticed so far.
@@ -51,7 +56,7 @@ type person struct {
 // tries again until it has a result.
 const atRest = `(async () => {
 	const last = {};
-	for (let i = 0; i < 200; i++) {
+	for (let i = 0; i < 1000; i++) {
 		const element = document.querySelector(%[1]q);
 		const done = element && document.readyState === 'complete' && (%[2]s)(element, last);
 		if (done) return done;
@@ -81,9 +86,6 @@ const replace = `(element) => {
 
 func (p *person) do(s step) json.RawMessage {
 	p.t.Helper()
-	if s.Do == "click" {
-		s.Script = fmt.Sprintf(atRest, s.Selector, middle)
-	}
 	value, err := p.take(s)
 	if err != nil {
 		p.t.Fatalf("%s %s%s: %v\nat %s", s.Do, s.Selector, s.URL, err, p.where())
@@ -121,7 +123,18 @@ func (p *person) fill(selector, text string) {
 
 func (p *person) click(selector string) {
 	p.t.Helper()
-	p.do(step{Do: "click", Selector: selector})
+	p.press(p.find(selector))
+}
+
+// find is where an element is. Chromium does not say while it waits for another page.
+func (p *person) find(selector string) point {
+	p.t.Helper()
+	return decode[point](p.t, p.evaluate(fmt.Sprintf(atRest, selector, middle)))
+}
+
+func (p *person) press(at point) {
+	p.t.Helper()
+	p.do(step{Do: "press", At: &at})
 }
 
 func (p *person) upload(selector, file string) {
@@ -184,21 +197,39 @@ func (p *person) await(js string) {
 	}
 }
 
-// leave does what leads to another page, and waits until that has loaded and js is
-// true of it.
-func (p *person) leave(s step, js string) {
+// depart is called before what leads to another page, and arrive waits until that has
+// loaded and js is true of it.
+func (p *person) depart() {
 	p.t.Helper()
 	p.left++
-	mark := fmt.Sprintf("window.seeotherTestLeft = %d", p.left)
-	p.evaluate(mark)
-	p.do(s)
+	p.evaluate(fmt.Sprintf("window.seeotherTestLeft = %d", p.left))
+}
+
+func (p *person) arrive(js string) {
+	p.t.Helper()
 	p.await(fmt.Sprintf("window.seeotherTestLeft !== %d && document.readyState === 'complete' && (%s)", p.left, js))
+}
+
+// leave does what leads to another page, and waits for it.
+func (p *person) leave(s step, js string) {
+	p.t.Helper()
+	p.depart()
+	p.do(s)
+	p.arrive(js)
+}
+
+// follow clicks on what leads to another page, and waits for it.
+func (p *person) follow(selector, js string) {
+	p.t.Helper()
+	p.depart()
+	p.click(selector)
+	p.arrive(js)
 }
 
 // submit presses a button, and waits for the page with a text.
 func (p *person) submit(button, text string) {
 	p.t.Helper()
-	p.leave(step{Do: "click", Selector: button}, has(text))
+	p.follow(button, has(text))
 }
 
 // has is JavaScript that is true where the page shows a text, or one of several with

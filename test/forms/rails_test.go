@@ -74,7 +74,7 @@ func startRails(t *testing.T, made string) site {
 	dir, addr := filepath.Join(t.TempDir(), "shop"), harness.FreeAddr(t)
 	copyTree(t, made, dir)
 	p := harness.Start(t, harness.Command{
-		Path: harness.NeedCommand(t, "puma"), Dir: dir, Args: []string{"--bind", "tcp://" + addr}, Env: append(railsEnv, "PIDFILE="+filepath.Join(dir, "pid")),
+		Path: harness.NeedCommand(t, "puma"), Dir: dir, Args: []string{"--bind", "tcp://" + addr}, Env: append(railsEnv, "PIDFILE="+filepath.Join(dir, "pid")), Ends: true,
 	})
 	p.AwaitURL(t, "http://"+addr+"/posts")
 	sql := sqlite(dir, "db/production.sqlite3")
@@ -157,7 +157,7 @@ var railsForms = []form{
 	{
 		name: "update", open: func(p *person, mark string) {
 			createPost(p, mark)
-			p.leave(step{Do: "click", Selector: "a[href$='/edit']"}, has("Editing Post"))
+			p.follow("a[href$='/edit']", has("Editing Post"))
 		}, submit: railsSubmit,
 		done: "Post was successfully updated.", rows: "SELECT id FROM posts WHERE title = '%s'", direct: once, protected: once, chromium: true,
 	},

@@ -9,21 +9,18 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 )
 
-// slowness is how long a wire holds back the answer to a form: long enough for a
-// second click, which comes while the page with the form is still there.
-const slowness = 400 * time.Millisecond
-
-// wire stands in front of an app, as the network does. It makes forms slow, and
+// wire stands in front of an app, as the network does. It can hold answers back, and
 // writes down what came to the app.
 type wire struct {
 	url string
 
 	mu      sync.Mutex
-	seen    []string // method and address; guarded by mu
-	running int      // requests without an answer; guarded by mu
+	seen    []string      // method and address; guarded by mu
+	running int           // requests without an answer; guarded by mu
+	forms   int           // that the app has answered; guarded by mu
+	gate    chan struct{} // what those answers wait for; nil: nothing; guarded by mu
 }
 
 func newWire(t *testing.T, app string) *wire {
@@ -44,8 +41,8 @@ func newWire(t *testing.T, app string) *wire {
 			}
 		},
 		ModifyResponse: func(r *http.Response) error {
-			if r.Request.Method == http.MethodPost {
-				time.Sleep(slowness)
+			if r.Request.Method == http.MethodPost && r.Request.URL.Path != "/wp-admin/admin-ajax.php" { // that is scripts of WordPress
+				w.wait()
 			}
 			return nil
 		},
@@ -72,6 +69,32 @@ func (w *wire) note(request string) func() {
 		defer w.mu.Unlock()
 		w.running--
 	}
+}
+
+// hold keeps the answers to forms back, until release is called.
+func (w *wire) hold() (release func()) {
+	gate := make(chan struct{})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gate = gate
+	return sync.OnceFunc(func() { close(gate) })
+}
+
+func (w *wire) wait() {
+	w.mu.Lock()
+	w.forms++
+	gate := w.gate
+	w.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+}
+
+// answered is how many forms the app has answered so far.
+func (w *wire) answered() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.forms
 }
 
 func (w *wire) idle() bool {

@@ -53,6 +53,8 @@ type Command struct {
 
 	Stdin  *os.File  // nil: nothing
 	Stdout io.Writer // nil: Process.Out, beside stderr
+
+	Ends bool // it is asked to end with SIGTERM before it is killed, so that it ends its own children
 }
 
 // Start starts a command, and ends it with the test. What it wrote is shown where
@@ -69,6 +71,7 @@ func Start(t *testing.T, c Command) *Process {
 		p.Cmd.Stdout = c.Stdout
 	}
 	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.User}
+	endWithParent(p.Cmd.SysProcAttr)
 	p.Cmd.WaitDelay = 5 * time.Second // for children that keep the output open
 	if err := p.Cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", p.Name, err)
@@ -78,6 +81,9 @@ func Start(t *testing.T, c Command) *Process {
 		close(p.Done)
 	}()
 	t.Cleanup(func() {
+		if c.Ends {
+			p.end()
+		}
 		p.Kill()
 		if t.Failed() {
 			t.Logf("%s %s wrote:\n%s", p.Name, strings.Join(c.Args, " "), p.Out.Tail())
@@ -90,6 +96,15 @@ func Start(t *testing.T, c Command) *Process {
 func (p *Process) Kill() {
 	_ = syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL) // it may be gone already
 	<-p.Done
+}
+
+// end asks the process to end, and waits a while.
+func (p *Process) end() {
+	_ = p.Cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
+	select {
+	case <-p.Done:
+	case <-time.After(10 * time.Second):
+	}
 }
 
 // Signal sends a signal to the process alone.

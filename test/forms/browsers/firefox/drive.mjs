@@ -29,14 +29,7 @@ async function arrive() {
 
 const steps = {
   goto: ({page}, s) => page.goto(s.url).then(() => null),
-  click: async ({page}, s) => {
-    const {x, y} = await page.evaluate(s.script);
-    await page.mouse.click(x, y);
-    for (let i = 1; i < (s.times ?? 1); i++) {
-      await new Promise((wake) => setTimeout(wake, s.pause));
-      await page.mouse.click(x, y);
-    }
-  },
+  press: ({page}, {at}) => page.mouse.click(at.x, at.y),
   upload: async ({page}, s) => {
     const input = await page.$(s.selector);
     await input.uploadFile(...s.files);
