@@ -31,6 +31,7 @@ type harm struct {
 	double, refresh, back int    // rows
 	prompt                bool   // a refresh asks whether to send the form again
 	fresh                 bool   // Back asks the app for a new form
+	newer                 bool   // Back may show a form that is newer than the one that was sent
 	lost                  bool   // Back finds no form, but the question whether to send another one again
 	page                  string // instead of done, when the form is sent a second time
 	backPage              string // instead of page, after Back
@@ -69,7 +70,7 @@ func attack(t *testing.T, b kind, s site, forms []form, protect bool) {
 		}
 		t.Run(f.name, func(t *testing.T) {
 			p.t = t
-			a := attacker{person: p, app: s, wire: w, form: f, want: f.direct}
+			a := attacker{person: p, app: s, wire: w, form: f, want: f.direct, protected: protect}
 			if protect {
 				a.want = f.protected
 			}
@@ -95,6 +96,9 @@ type attacker struct {
 	wire *wire
 	form form
 	want harm
+
+	protected bool
+	before    int // forms that the app had answered when this one was filled
 }
 
 // start fills the form.
@@ -103,6 +107,7 @@ func (a *attacker) start(kind string) (mark string) {
 	mark = fmt.Sprintf("%s %d", kind, marks.Add(1))
 	a.form.open(a.person, mark)
 	a.fillIn(mark)
+	a.before = a.wire.answered()
 	return mark
 }
 
@@ -125,29 +130,38 @@ func (a *attacker) wantRows(kind, mark string, want int) {
 	}
 }
 
+// wantOneRun fails where the app has seen more than the first form, if anything
+// protects it.
+func (a *attacker) wantOneRun(kind string) {
+	a.t.Helper()
+	if runs := a.wire.answered() - a.before; a.protected && runs != 1 {
+		a.t.Errorf("%s: the app got %d forms, want 1", kind, runs)
+	}
+}
+
 // double clicks twice: at once, so that the browser may not even have sent the first
 // form; or when the app has got that, and its answer is still on the way.
 func (a *attacker) double(atOnce bool) {
 	a.t.Helper()
 	mark := a.start("double")
-	before := a.wire.answered()
 	release := a.wire.hold()
 	defer release()
 	button := a.find(a.form.submit)
 	a.depart()
 	a.press(button)
 	if !atOnce {
-		harness.Eventually(a.t, "the app to have got the first form", func() bool { return a.wire.answered() > before })
+		harness.Eventually(a.t, "the app to have got the first form", func() bool { return a.wire.answered() > a.before })
 	}
 	a.press(button)
 	patience := 300 * time.Millisecond // for what should not come
 	if a.want.double > 1 {
 		patience = harness.Patience
 	}
-	harness.Within(patience, func() bool { return a.wire.answered() > before+1 })
+	harness.Within(patience, func() bool { return a.wire.answered() > a.before+1 })
 	release()
 	a.arrive(has(cmp.Or(a.want.page, a.form.done)))
 	a.wantRows("two clicks", mark, a.want.double)
+	a.wantOneRun("two clicks")
 }
 
 // refresh asks for the page that answers the form again.
@@ -161,6 +175,7 @@ func (a *attacker) refresh() {
 		a.t.Errorf("a refresh sends %q, and it should ask before: %v", forms, a.want.prompt)
 	}
 	a.wantRows("refresh", mark, a.want.refresh)
+	a.wantOneRun("refresh")
 }
 
 // back goes back to the form and sends it again.
@@ -182,4 +197,7 @@ func (a *attacker) back() {
 	a.fillIn(mark)
 	a.follow(a.form.submit, has(cmp.Or(a.want.backPage, a.want.page, a.form.done)))
 	a.wantRows("back", mark, a.want.back)
+	if !a.want.fresh && !a.want.newer {
+		a.wantOneRun("back")
+	}
 }

@@ -69,7 +69,10 @@ func (c *careless) handler() http.Handler {
 		item := r.FormValue("item")
 		c.posts.Add(1)
 		if c.gate != nil {
-			<-c.gate
+			select {
+			case <-c.gate:
+			case <-r.Context().Done():
+			}
 		}
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprintf(w, "<!doctype html>bought %s", item)

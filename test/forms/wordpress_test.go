@@ -215,7 +215,7 @@ var wordPressForms = []form{
 		done: "Leave a comment", rows: "SELECT comment_ID FROM wp_comments WHERE comment_content = '%s'",
 		direct: harm{double: 1, refresh: 1, back: 1, page: "Duplicate comment detected"},
 		// The answer is the page with the form. Where Back gets that from a cache, its form is the newer one.
-		protected: harm{double: 1, refresh: 1, back: 1, backPage: "Leave a comment|Duplicate comment detected"},
+		protected: harm{double: 1, refresh: 1, back: 1, newer: true, backPage: "Leave a comment|Duplicate comment detected"},
 	},
 	{
 		name: "upload", open: at(newUpload), fill: fillUpload, submit: "#html-upload",
