@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -60,7 +59,7 @@ func (c Config) withDefaults() Config {
 		c.Sessions = DefaultSessions
 	}
 	if c.Origin == nil {
-		c.Origin = originOf
+		c.Origin = func(r *http.Request) string { return siteOf(r, nil) }
 	}
 	return c
 }
@@ -94,14 +93,6 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// originOf is the site's origin where nothing stands in front of it.
-func originOf(r *http.Request) string {
-	if r.TLS != nil {
-		return "https://" + r.Host
-	}
-	return "http://" + r.Host
 }
 
 // Forms puts tokens into forms, knows them when they come back, and keeps what
@@ -168,17 +159,6 @@ func (f *Forms) Once(p Policy, o once.Policy) once.Policy {
 	forms.Again = f.again
 	o.Forms = &forms
 	return o
-}
-
-func (p Policy) client(r *http.Request) string {
-	if p.Client != nil {
-		return p.Client(r)
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 func (f *Forms) observe(r *http.Request, p Policy, action string, before, after int, reason string) {

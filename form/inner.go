@@ -209,12 +209,8 @@ func (k *keeper) end(whole bool) {
 // toPage keeps the answer, and sends the browser there. Hold mu.
 func (k *keeper) toPage() {
 	v, h := k.visit, k.ResponseWriter.Header()
-	nonce := given(h, v.secure)
-	if nonce == "" {
-		nonce = v.nonce
-	}
 	page := kept{Status: k.status, Made: time.Now().Unix(), Header: pageHeader(h), body: k.body.Bytes()}
-	name, err := k.forms.keep(k.request.Context(), kindPage, nonce, page, k.forms.cfg.PageAge)
+	name, err := k.forms.keep(k.request.Context(), kindPage, v.nonceAfter(h), page, k.forms.cfg.PageAge)
 	if err != nil {
 		k.forms.observe(k.request, v.policy, "page-not-kept", k.status, k.status, whyNotKept(err)+": a refresh submits the form again")
 		_ = k.letGo() // as in tooLate

@@ -1,6 +1,7 @@
 package form
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -111,6 +112,11 @@ func giveNonce(answer http.Header, value string, secure bool) {
 		}
 	}
 	answer.Set("Cache-Control", privately(answer.Values("Cache-Control")))
+}
+
+// nonceAfter is the nonce that the browser has once it got an answer; empty: none.
+func (v *visit) nonceAfter(answer http.Header) string {
+	return cmp.Or(given(answer, v.secure), v.nonce)
 }
 
 // given is the nonce that an answer gives to the browser; empty: none.

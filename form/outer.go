@@ -3,7 +3,6 @@ package form
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/seeother/seeother"
@@ -136,13 +135,10 @@ func (f *Forms) Clean(next http.Handler) http.Handler {
 func (f *Forms) Param(w http.ResponseWriter, r *http.Request) string {
 	v := visitOf(r)
 	if v.origin == "" {
-		v.secure = strings.HasPrefix(f.cfg.Origin(r), "https:")
+		v.secure = isHTTPS(f.cfg.Origin(r))
 		v.nonce, _ = noncesOf(r, v.secure)
 	}
-	nonce := given(w.Header(), v.secure)
-	if nonce == "" {
-		nonce = v.nonce
-	}
+	nonce := v.nonceAfter(w.Header())
 	if nonce == "" {
 		nonce = newNonce()
 		giveNonce(w.Header(), nonce, v.secure)

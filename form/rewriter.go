@@ -102,10 +102,7 @@ func hasDirective(h http.Header, name string) bool {
 // begin sets up what an answer goes through.
 func (w *rewriter) begin() {
 	v, h := w.visit, w.Header()
-	nonce := given(h, v.secure)
-	if nonce == "" {
-		nonce = v.nonce
-	}
+	nonce := v.nonceAfter(h)
 	if nonce == "" {
 		nonce = newNonce()
 		v.nonce = nonce
@@ -140,8 +137,11 @@ type sink rewriter
 
 func (s *sink) Write(p []byte) (int, error) {
 	w := (*rewriter)(s)
-	if w.state == holding {
+	switch w.state {
+	case holding:
 		return w.out.Write(p)
+	case passing: // given up: the app's own bytes go out
+		return len(p), nil
 	}
 	return w.ResponseWriter.Write(p)
 }

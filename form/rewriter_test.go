@@ -146,6 +146,24 @@ func TestGzipThatNobodyAskedForIsTakenOff(t *testing.T) {
 	}
 }
 
+// Gzip that breaks in the middle goes out as it came, and nothing is added to it.
+func TestBrokenGzipGoesOutAsItCame(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	zip := gzip.NewWriter(&b)
+	_, _ = io.WriteString(zip, "<p>text</p><form method=po")
+	_ = zip.Flush()
+	body := append(b.Bytes(), 0xff, 0xff, 0xff, 0xff)
+	_, p := pageOf(t, Config{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(body)
+		_, _ = io.WriteString(w, "more")
+	})
+	if a := p.get("/"); a.body != string(body)+"more" || a.Header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("%q %v, want %q", a.body, a.Header, string(body)+"more")
+	}
+}
+
 // What is cut short must not look whole.
 func TestAPageThatBreaksOffBreaksOff(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ type visit struct {
 	elsewhere  bool   // the browser says that a page of another site did
 	secure     bool   // the browser came over https
 	origin     string // of the site: "https://host"
-	target     string // as the browser has it, without what is ours
+	target     string // of a navigation, as the browser has it, without what is ours; empty: it is not safe to lead there
 	nonce      string // of the browser; empty: none
 	had        string // the nonce that the browser came with; empty: none
 	before     string // the browser's nonce before it logged in; empty: none
@@ -48,14 +48,21 @@ func (v *visit) nonces() []string {
 // arrive reads what a request says of itself, and returns it as the app gets it.
 func (f *Forms) arrive(p Policy, r *http.Request) (*visit, *http.Request) {
 	v := &visit{navigation: IsNavigation(r), origin: f.cfg.Origin(r), policy: p, gzip: acceptsGzip(r.Header)}
-	v.secure = strings.HasPrefix(v.origin, "https:")
-	v.acts = p.Stage.Acts(p.client(r))
+	v.secure = isHTTPS(v.origin)
+	client := ""
+	if p.Stage.IsCanary() {
+		client = clientOf(r, p.Client)
+	}
+	v.acts = p.Stage.Acts(client)
 	v.here = fromHere(r.Header, v.origin)
 	v.elsewhere = fromElsewhere(r.Header)
 	v.nonce, v.before = noncesOf(r, v.secure)
 	v.had = v.nonce
 	rest, params, found := takeParams(r.URL.RawQuery)
-	v.params, v.target = params, targetOf(r)
+	v.params = params
+	if v.navigation { // all that needs it is for those
+		v.target = targetOf(r)
+	}
 	out := clean(r, rest, found)
 	return v, out.WithContext(context.WithValue(out.Context(), visitKey{}, v))
 }
