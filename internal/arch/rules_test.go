@@ -76,10 +76,14 @@ var rules = map[string]rule{
 	"internal/service":     {ours: with(leaves, ".", "once", "store"), others: []string{"github.com/invopop/jsonschema"}},
 	"internal/admin":       {ours: with(leaves, ".", "once"), others: []string{"github.com/prometheus/client_golang"}},
 	"internal/demo":        {ours: with(leaves, ".")},
+	"internal/guide":       {ours: with(leaves, ".")},
+	"internal/trace":       {ours: with(leaves, ".")},
+	"internal/audit":       {ours: with(leaves, ".", "store", "store/boltstore"), others: []string{"go.etcd.io/bbolt", "golang.org/x/net"}},
+	"internal/repeats":     {ours: with(leaves, ".")},
 
 	"cmd/seeother": {
 		ours: with(leaves, ".", "form", "once", "operation", "rule", "rule/importer", "store", "store/open", "internal/admin", "internal/configfile",
-			"internal/demo", "internal/gateway", "internal/hits", "internal/maintenance", "internal/rollout", "internal/rulefiles", "internal/service"),
+			"internal/audit", "internal/demo", "internal/gateway", "internal/guide", "internal/hits", "internal/maintenance", "internal/rollout", "internal/repeats", "internal/rulefiles", "internal/service", "internal/trace"),
 		others: []string{"github.com/spf13/cobra", "github.com/lmittmann/tint", "golang.org/x/sys/unix"},
 	},
 

@@ -1,0 +1,69 @@
+// Package guide explains redirects and repeated submissions: the status codes, and
+// cards of known failures. A card's claim can be run again: its reproduction starts
+// the faulty server and the mended one, and shows the difference.
+package guide
+
+import "context"
+
+// Card explains one known failure.
+type Card struct {
+	ID         string   // stable: "flask-default-302"
+	Title      string   // what goes wrong, in one line
+	Signature  []string // what a browser, log or test prints, as it is printed
+	Symptom    string   // what people see
+	Mechanism  string   // why it happens
+	Fixes      []Fix
+	Prevent    string   // what keeps it from coming back
+	Setting    string   // which setting of seeother mends it, and how it is written
+	Docs       string   // the page of this documentation that tells more: "docs/forms.md"
+	Affected   string   // products and versions
+	Sources    []string // addresses of standards, manuals and the products' own words
+	Issues     []string // "owner/repo#N"
+	Findings   []string // ids of findings of "seeother audit" and "seeother check" that lead here
+	Checked    string   // day on which the claims were last checked: "2026-11-26"
+	Confidence Confidence
+	Repro      Reproduction
+}
+
+// Fix is one way to mend a failure.
+type Fix struct {
+	Text    string // what to do
+	NotWhen string // when this is the wrong mend
+}
+
+// Confidence is how sure a card is.
+type Confidence string
+
+// The confidences.
+const (
+	High   Confidence = "high"   // the real thing was seen doing it
+	Medium Confidence = "medium" // its mechanism was, and its makers say that it works so
+	Low    Confidence = "low"    // reports of users alone
+)
+
+// Reproduction shows a card's claim. Its servers listen on loopback and are gone
+// when it returns.
+type Reproduction struct {
+	// Real is the product that runs, "nginx" or "Flask"; empty: its mechanism is
+	// shown by a small server of our own.
+	Real string
+	// Run does to the faulty server and to the mended one what a user does, and tells
+	// what came of it. It is an error when it could not be tried: a program that is not
+	// installed is a *MissingError.
+	Run func(ctx context.Context, lab *Lab) (Outcome, error)
+}
+
+// Outcome is what a reproduction saw.
+type Outcome struct {
+	Version string // of the real product: "nginx/1.26.3"
+	Faulty  []Step // what happened as it is
+	Mended  []Step // what happened with the mend
+	// Shown is whether the faulty server failed as the card says and the mended one
+	// did not.
+	Shown bool
+}
+
+// Step is one thing that happened, in order.
+type Step struct {
+	Text string `json:"text"` // "POST /orders -> 302 /orders/1"
+}

@@ -1,0 +1,4 @@
+package guide
+
+// Lab is where a reproduction runs.
+type Lab struct{}
