@@ -51,6 +51,10 @@ type Reproduction struct {
 	// what came of it. It is an error when it could not be tried: a program that is not
 	// installed is a *MissingError.
 	Run func(ctx context.Context, lab *Lab) (Outcome, error)
+	// Ask does the same to a server of the user's, at an http or https URL. What it did
+	// is in the outcome's Faulty. It is nil where that cannot be asked from outside, or
+	// not without leaving something behind.
+	Ask func(ctx context.Context, lab *Lab, url string) (Outcome, error)
 }
 
 // Outcome is what a reproduction saw.

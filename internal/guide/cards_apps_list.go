@@ -1,0 +1,4 @@
+package guide
+
+// appCards are the cards of frameworks and products.
+var appCards []Card
