@@ -17,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -199,7 +200,7 @@ func client(ctx context.Context, base, answer string, end time.Time, think time.
 		if to == nil {
 			return nil, fmt.Errorf("no form in %q", body)
 		}
-		time.Sleep(think)
+		time.Sleep(rand.N(2 * think)) // people do not think in step
 		begun := time.Now()
 		if _, _, err := send(ctx, c, http.MethodPost, base+strings.ReplaceAll(to[1], "&amp;", "&")); err != nil {
 			return nil, err

@@ -56,6 +56,9 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{Conn: c.conn, Reused: c.reused})
+	}
 	c.watch(ctx)
 	res, err := c.exchange(r, d.patience)
 	if err != nil {
@@ -106,6 +109,9 @@ func (d *direct) open(conn net.Conn) (*directConn, error) {
 
 // rawOf is the system's side of a connection, under what is wrapped around it.
 func rawOf(conn net.Conn) (syscall.RawConn, error) {
+	if watched, ok := conn.(*watchedConn); ok {
+		conn = watched.Conn
+	}
 	if patient, ok := conn.(*patientConn); ok {
 		conn = patient.Conn
 	}

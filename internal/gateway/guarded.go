@@ -41,16 +41,16 @@ func (g *guardedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
 		attempt.NotApplied("the app fails its health checks, and no connection was opened")
 		return nil, &unsentError{errUnhealthy}
 	}
-	transport := g.own
+	way := g.own
 	if g.reuse {
-		transport = g.reused
+		way = g.reused
 	}
 	seen := &sighting{}
 	answer := &answerBody{attempt: attempt, patience: g.patience}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	answer.cancel = cancel
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: seen.gotConn})
-	res, err := g.send(transport, unrepeatable(r.WithContext(ctx)))
+	res, err := way.send(g.upstream, r.WithContext(ctx))
 	if err != nil {
 		cancel(nil)
 		return nil, seen.report(attempt, err)
@@ -62,8 +62,25 @@ func (g *guardedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// sighting is what is seen of a request's connection. Transport calls gotConn
-// in the goroutine of RoundTrip.
+// send sends r at most once. A small body is read before a connection is opened: a
+// client that breaks off in the middle of it has started nothing.
+func (w guardedWay) send(u *upstream, r *http.Request) (*http.Response, error) {
+	small := isSmall(r)
+	if small && w.direct != nil {
+		var err error
+		if r, err = inMemory(r); err != nil {
+			return nil, err
+		}
+	}
+	if w.direct == nil || !w.direct.takes(r, small) {
+		return u.send(w.shared, unrepeatable(r))
+	}
+	r.Close = w.direct.most == 0 // r is the caller's own copy
+	return u.send(w.direct, r)
+}
+
+// sighting is what is seen of a request's connection. Both ways call gotConn in the
+// goroutine of RoundTrip.
 type sighting struct {
 	got  bool
 	conn *watchedConn

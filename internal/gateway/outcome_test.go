@@ -72,35 +72,52 @@ type brittle struct{ net.Conn }
 
 func (brittle) Write([]byte) (int, error) { return 0, errors.New("broken") }
 
+func (b brittle) SyscallConn() (syscall.RawConn, error) { return b.Conn.(syscall.Conn).SyscallConn() }
+
+// dialWith opens the connections of both kinds of guarded requests, small ones and
+// those that stream.
+func (w *guardedWay) dialWith(dial dialFunc) {
+	w.shared.DialContext, w.direct.dial = dial, dial
+}
+
+// payments are bodies that go out in the two ways.
+var payments = map[string]string{"a small body": "a=1", "a large body": "a=" + strings.Repeat("1", smallBody)}
+
 func TestRequestOfWhichNoByteWasWrittenIsReleased(t *testing.T) {
 	for name, reuse := range map[string]bool{"own connection": false, "kept connection": true} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t, app(t, func(http.ResponseWriter, *http.Request) { t.Error("the app was called") }),
-				options{guarded: true, routes: []Route{{Path: "/pay", Once: &once.Policy{}, Reuse: reuse}}})
-			for _, transport := range []*http.Transport{s.gateway.upstream.own, s.gateway.upstream.reused} {
-				transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-					conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-					w := &watchedConn{Conn: brittle{conn}}
-					w.sealed = true // nothing passes
-					return w, err
+		for size, body := range payments {
+			t.Run(name+", "+size, func(t *testing.T) {
+				s := newSite(t, app(t, func(http.ResponseWriter, *http.Request) { t.Error("the app was called") }),
+					options{guarded: true, routes: []Route{{Path: "/pay", Once: &once.Policy{}, Reuse: reuse}}})
+				for _, way := range []*guardedWay{&s.gateway.upstream.own, &s.gateway.upstream.reused} {
+					way.dialWith(func(ctx context.Context, network, address string) (net.Conn, error) {
+						conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+						w := &watchedConn{Conn: brittle{conn}}
+						w.sealed = true // nothing passes
+						return w, err
+					})
 				}
-			}
-			got := s.pay("k", "a=1")
-			check(t, got, 502, "upstream-unreachable")
-			equal(t, "Once-Outcome", got.Header.Get("Once-Outcome"), "not-applied")
-			equal(t, "records", s.states(), "released")
-		})
+				got := s.pay("k", body)
+				check(t, got, 502, "upstream-unreachable")
+				equal(t, "Once-Outcome", got.Header.Get("Once-Outcome"), "not-applied")
+				equal(t, "records", s.states(), "released")
+			})
+		}
 	}
 }
 
 func TestWriteThatFailsHalfWayIsInDoubt(t *testing.T) {
-	s := guarded(t, app(t, func(http.ResponseWriter, *http.Request) { t.Error("the app was called") }))
-	s.gateway.upstream.own.DialContext = watchedDial(func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return brittle{conn}, err
-	})
-	check(t, s.pay("k", "a=1"), 502, "upstream-broken")
-	equal(t, "records", s.states(), "uncertain")
+	for size, body := range payments {
+		t.Run(size, func(t *testing.T) {
+			s := guarded(t, app(t, func(http.ResponseWriter, *http.Request) { t.Error("the app was called") }))
+			s.gateway.upstream.own.dialWith(watchedDial(func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+				return brittle{conn}, err
+			}))
+			check(t, s.pay("k", body), 502, "upstream-broken")
+			equal(t, "records", s.states(), "uncertain")
+		})
+	}
 }
 
 // Whatever a connection carried before, a handshake or other requests, is no
@@ -168,7 +185,7 @@ func TestGuardedRequestOverTLS(t *testing.T) {
 	upstream.StartTLS()
 	defer upstream.Close()
 	s := guarded(t, upstream.URL)
-	s.gateway.upstream.own.TLSClientConfig = &tls.Config{RootCAs: upstream.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	s.gateway.upstream.own.shared.TLSClientConfig = &tls.Config{RootCAs: upstream.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	equal(t, "body", s.pay("k", "").body, "paid")
 	check(t, s.do("POST", "/pay?die", "", "Idempotency-Key", "k2"), 502, "upstream-broken")
 	equal(t, "runs of the app", applied.Load(), 2)

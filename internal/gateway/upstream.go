@@ -38,26 +38,42 @@ type upstream struct {
 	metrics Metrics
 	direct  *direct // nil: the app speaks TLS
 	shared  *http.Transport
-	reused  *http.Transport // for guarded requests of routes with Reuse
-	own     *http.Transport // for all other guarded requests: one connection each
+	reused  guardedWay // for guarded requests of routes with Reuse
+	own     guardedWay // for all other guarded requests: one connection each
+}
+
+// guardedWay is how guarded requests reach the app: over watched connections.
+type guardedWay struct {
+	direct *direct // nil: the app speaks TLS
+	shared *http.Transport
+}
+
+// newGuardedWay keeps at most so many connections that nobody uses.
+func newGuardedWay(cfg Config, keep int) guardedWay {
+	t := newTransport(cfg)
+	t.DialContext = watchedDial(t.DialContext)
+	// HTTP/2 shares connections and repeats by itself.
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.DisableKeepAlives = keep == 0
+	return guardedWay{direct: newDirect(cfg, t.DialContext, keep), shared: t}
+}
+
+// newDirect is nil for an app that speaks TLS.
+func newDirect(cfg Config, dial dialFunc, keep int) *direct {
+	if cfg.Upstream.Scheme != "http" {
+		return nil
+	}
+	return &direct{
+		dial: dial, address: address(cfg.Upstream),
+		patience: cfg.Timeouts.ResponseHeader, idle: cfg.Timeouts.Idle, most: keep,
+	}
 }
 
 func newUpstream(cfg Config) *upstream {
-	u := &upstream{metrics: cfg.Metrics, shared: newTransport(cfg), reused: newTransport(cfg), own: newTransport(cfg)}
+	u := &upstream{metrics: cfg.Metrics, shared: newTransport(cfg), reused: newGuardedWay(cfg, cfg.Limits.Idle), own: newGuardedWay(cfg, 0)}
 	u.shared.ForceAttemptHTTP2 = true // over TLS
-	for _, guarded := range []*http.Transport{u.reused, u.own} {
-		guarded.DialContext = watchedDial(guarded.DialContext)
-		// HTTP/2 shares connections and repeats by itself.
-		guarded.Protocols = new(http.Protocols)
-		guarded.Protocols.SetHTTP1(true)
-	}
-	u.own.DisableKeepAlives = true
-	if cfg.Upstream.Scheme == "http" {
-		u.direct = &direct{
-			dial: u.shared.DialContext, address: address(cfg.Upstream),
-			patience: cfg.Timeouts.ResponseHeader, idle: cfg.Timeouts.Idle, most: cfg.Limits.Idle,
-		}
-	}
+	u.direct = newDirect(cfg, u.shared.DialContext, cfg.Limits.Idle)
 	return u
 }
 
@@ -109,11 +125,13 @@ func (c *patientConn) Write(p []byte) (int, error) {
 }
 
 func (u *upstream) close() {
-	for _, t := range []*http.Transport{u.shared, u.reused, u.own} {
+	for _, t := range []*http.Transport{u.shared, u.reused.shared, u.own.shared} {
 		t.CloseIdleConnections()
 	}
-	if u.direct != nil {
-		u.direct.close()
+	for _, d := range []*direct{u.direct, u.reused.direct, u.own.direct} {
+		if d != nil {
+			d.close()
+		}
 	}
 }
 
