@@ -1,0 +1,114 @@
+package seeother
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+)
+
+// guard refuses requests to private addresses when the first URL of a chain was
+// public. A name may mean another address each time that it is looked up, so
+// the connection itself is looked at, before the request is written to it.
+type guard struct {
+	allow bool
+	first *url.URL
+	asked bool // the first request is over
+
+	// Set by a Transport's own goroutines.
+	private atomic.Bool // the first URL is at a private address
+	proxied atomic.Bool // connections lead to a proxy
+}
+
+// refuses is by the name alone.
+func (g *guard) refuses(u *url.URL) bool {
+	return !g.allow && !g.private.Load() && !isPrivateHost(g.first.Hostname()) && isPrivateHost(u.Hostname())
+}
+
+// roundTrip sends r, unless its connection leads to where it must not.
+func (g *guard) roundTrip(transport http.RoundTripper, r *http.Request) (*http.Response, error) {
+	if g.allow {
+		return transport.RoundTrip(r)
+	}
+	var refused atomic.Bool
+	isFirst := !g.asked
+	g.asked = true
+	trace := &httptrace.ClientTrace{
+		GetConn: func(hostPort string) {
+			if isFirst && isASCII(g.first.Host) && !strings.EqualFold(hostPort, net.JoinHostPort(g.first.Hostname(), port(g.first))) {
+				g.proxied.Store(true)
+			}
+		},
+		GotConn: func(info httptrace.GotConnInfo) {
+			switch private := isPrivateConn(info.Conn); {
+			case !private || g.proxied.Load():
+			case isFirst:
+				g.private.Store(true)
+			case !g.private.Load():
+				refused.Store(true)
+				_ = info.Conn.Close() // nothing can be written to it any more
+			}
+		},
+	}
+	resp, err := transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	if !refused.Load() {
+		return resp, err
+	}
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	return nil, ErrPrivate
+}
+
+func isPrivateConn(conn net.Conn) bool {
+	addr, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	return err == nil && isPrivateAddr(addr.Addr())
+}
+
+// isPrivateHost knows addresses, and the names of RFC 6761 for this machine.
+func isPrivateHost(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return isPrivateAddr(addr)
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// shared are addresses that are not for the public Internet and that netip has
+// no word for: this network, carrier-grade NAT, benchmarks, and the rest of
+// the IANA registries of special-purpose addresses that lead somewhere.
+var shared = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("fec0::/10"),
+}
+
+// nat64 holds an IPv4 address in its last four bytes (RFC 6052).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+func isPrivateAddr(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	if nat64.Contains(addr) {
+		b := addr.As16()
+		addr = netip.AddrFrom4([4]byte(b[12:]))
+	}
+	if addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() {
+		return true
+	}
+	for _, prefix := range shared {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 })
+}
