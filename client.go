@@ -171,7 +171,7 @@ func (c *chain) send(r *http.Request) (*http.Response, error) {
 
 func (c *chain) sendOnce(r *http.Request) (*http.Response, error) {
 	sent := withCookies(r, c.client.Jar)
-	resp, err := c.guard.roundTrip(c.transport(), sent)
+	resp, err := c.guard.roundTrip(c.transport(), sent, c.hops == 0)
 	if err != nil {
 		return nil, err
 	}
@@ -227,10 +227,13 @@ func (c *chain) step(hop *Hop, r *http.Request) (*http.Request, error) {
 	switch {
 	case !follows:
 		return c.monitor(hop, r)
-	case c.client.Mode == ModeManual:
-		return nil, nil
 	case c.client.Mode == ModeError:
 		return nil, ErrRedirected
+	case c.client.Mode == ModeManual:
+		if to, err := c.location(hop, r.URL); to != nil && err == nil {
+			hop.lead(to, c.drop(rule), r)
+		}
+		return nil, nil
 	}
 	next, err := c.lead(hop, r, rule)
 	if hop.Status == http.StatusSeeOther {

@@ -16,10 +16,10 @@ type Hop struct {
 	Status   int
 
 	// Location is as the server wrote it; empty if nobody follows this status,
-	// and in ModeError and ModeManual.
+	// and in ModeError.
 	Location string
 
-	// The rest is set when Location leads somewhere.
+	// These are set when Location leads somewhere, in ModeManual too.
 
 	Next        *url.URL
 	NextMethod  string

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MaxLocation is how long a Location a [Client] follows, in bytes.
@@ -101,14 +104,11 @@ func setAuthority(next *url.URL, ref reference, base *url.URL) error {
 	if i := strings.LastIndexByte(ref.authority, '@'); i >= 0 {
 		user, host, hasUser = ref.authority[:i], ref.authority[i+1:], true
 	}
-	parsed, err := url.Parse(next.Scheme + "://" + host + "/")
-	if err != nil || parsed.Hostname() == "" || !goodPort(parsed.Port()) {
+	host = strings.TrimSuffix(strings.ToLower(host), ":")
+	if !isLocationHost(host) {
 		return malformed("host or port")
 	}
-	if strings.Contains(host, "%") {
-		return malformed("percent sign in the host")
-	}
-	next.Host = strings.TrimSuffix(parsed.Host, ":")
+	next.Host = host
 	same := sameOrigin(next, base)
 	if hasUser && user != "" && user != ":" && !same {
 		return malformed("user information for another origin")
@@ -119,12 +119,30 @@ func setAuthority(next *url.URL, ref reference, base *url.URL) error {
 	return nil
 }
 
-func goodPort(port string) bool {
-	if port == "" {
-		return true
+// isLocationHost takes what newOrigin takes, with names that are not ASCII (the
+// Transport knows IDNA), real ports and real IPv6 addresses only.
+func isLocationHost(host string) bool {
+	ascii := strings.Map(func(c rune) rune {
+		switch {
+		case c == utf8.RuneError || c >= 0x80 && !unicode.IsPrint(c):
+			return '!'
+		case c >= 0x80:
+			return 'x'
+		}
+		return c
+	}, host)
+	o, ok := newOrigin("http", ascii)
+	if !ok {
+		return false
 	}
-	_, err := netip.ParseAddrPort("127.0.0.1:" + port)
-	return err == nil
+	if port, _ := strconv.Atoi(o.port); port > 0xffff {
+		return false
+	}
+	if strings.HasPrefix(o.host, "[") {
+		_, err := netip.ParseAddr(strings.Trim(o.host, "[]"))
+		return err == nil
+	}
+	return true
 }
 
 // setPath takes a path that encode has been through.

@@ -16,11 +16,10 @@ import (
 type guard struct {
 	allow bool
 	first *url.URL
-	asked bool // the first request is over
 
 	// Set by a Transport's own goroutines.
 	private atomic.Bool // the first URL is at a private address
-	proxied atomic.Bool // connections lead to a proxy
+	proxied atomic.Bool // it was reached by a proxy
 }
 
 // refuses is by the name alone.
@@ -28,23 +27,23 @@ func (g *guard) refuses(u *url.URL) bool {
 	return !g.allow && !g.private.Load() && !isPrivateHost(g.first.Hostname()) && isPrivateHost(u.Hostname())
 }
 
-// roundTrip sends r, unless its connection leads to where it must not.
-func (g *guard) roundTrip(transport http.RoundTripper, r *http.Request) (*http.Response, error) {
+// roundTrip sends r, unless its connection leads to where it must not. The
+// first URL may be anywhere.
+func (g *guard) roundTrip(transport http.RoundTripper, r *http.Request, isFirst bool) (*http.Response, error) {
 	if g.allow {
 		return transport.RoundTrip(r)
 	}
-	var refused atomic.Bool
-	isFirst := !g.asked
-	g.asked = true
+	var proxied, refused atomic.Bool
 	trace := &httptrace.ClientTrace{
 		GetConn: func(hostPort string) {
-			if isFirst && isASCII(g.first.Host) && !strings.EqualFold(hostPort, net.JoinHostPort(g.first.Hostname(), port(g.first))) {
-				g.proxied.Store(true)
+			proxied.Store(g.isProxy(hostPort, r.URL))
+			if isFirst {
+				g.proxied.Store(proxied.Load())
 			}
 		},
 		GotConn: func(info httptrace.GotConnInfo) {
 			switch private := isPrivateConn(info.Conn); {
-			case !private || g.proxied.Load():
+			case !private || proxied.Load():
 			case isFirst:
 				g.private.Store(true)
 			case !g.private.Load():
@@ -61,6 +60,15 @@ func (g *guard) roundTrip(transport http.RoundTripper, r *http.Request) (*http.R
 		_ = resp.Body.Close()
 	}
 	return nil, ErrPrivate
+}
+
+// isProxy is true when the Transport connects to something else than u names. It
+// writes international names in another way; then it is as for the first URL.
+func (g *guard) isProxy(hostPort string, u *url.URL) bool {
+	if !isASCII(u.Host) {
+		return g.proxied.Load()
+	}
+	return !strings.EqualFold(hostPort, net.JoinHostPort(u.Hostname(), port(u)))
 }
 
 func isPrivateConn(conn net.Conn) bool {
