@@ -2,6 +2,7 @@ package guide
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,10 @@ type Answer struct {
 // Browser is a browser without cookies.
 func (l *Lab) Browser() *Browser {
 	jar, _ := cookiejar.New(nil) // is never an error
-	transport := &http.Transport{DisableCompression: true, MaxResponseHeaderBytes: 1 << 20}
+	transport := &http.Transport{
+		DisableCompression: true, MaxResponseHeaderBytes: 1 << 20,
+		TLSClientConfig: &tls.Config{RootCAs: l.roots(), MinVersion: tls.VersionTLS12},
+	}
 	l.onClose(transport.CloseIdleConnections)
 	return &Browser{lab: l, client: &http.Client{
 		Transport: transport, Jar: jar, Timeout: answerWait,

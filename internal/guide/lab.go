@@ -2,11 +2,16 @@ package guide
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,8 +44,10 @@ func (e *MissingError) Hint() string {
 // is ready; Close ends all of them. It may be used by several goroutines at a time.
 type Lab struct {
 	mu      sync.Mutex
-	closers []func() // run in reverse order
-	names   map[string]string
+	closers []func()          // run in reverse order
+	names   map[string]string // what steps call a base URL
+	pool    *x509.CertPool    // whom browsers trust
+	certs   string            // the folder of the certificate; empty: not made yet
 
 	// faultyTwice puts the faulty server in the place of the mended one, so that
 	// tests see that a reproduction can say no.
@@ -53,8 +60,8 @@ func (l *Lab) Close() {
 	closers := l.closers
 	l.closers = nil
 	l.mu.Unlock()
-	for i := len(closers) - 1; i >= 0; i-- {
-		closers[i]()
+	for _, f := range slices.Backward(closers) {
+		f()
 	}
 }
 
@@ -76,6 +83,22 @@ func (l *Lab) Serve(h http.Handler) (string, error) {
 	go func() { _ = srv.Serve(listener) }() // Close ends it
 	l.onClose(func() { _ = srv.Close() })
 	return "http://" + listener.Addr().String(), nil
+}
+
+// ServeTLS is Serve for https, with the lab's certificate.
+func (l *Lab) ServeTLS(h http.Handler) (string, error) {
+	certFile, keyFile, err := l.Certificate()
+	if err != nil {
+		return "", err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: patience, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = srv.ServeTLS(listener, certFile, keyFile) }() // Close ends it
+	l.onClose(func() { _ = srv.Close() })
+	return "https://" + listener.Addr().String(), nil
 }
 
 // Name has steps call a base URL by another name, such as "https://login.example",
@@ -113,11 +136,12 @@ func (l *Lab) TempDir() (string, error) {
 
 // Need is where a program is, or a *MissingError that names what has it.
 func (l *Lab) Need(program, debianPackage string) (string, error) {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		return "", &MissingError{program, debianPackage}
+	for _, name := range []string{program, filepath.Join("/usr/sbin", program)} { // which is not in every user's PATH
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
 	}
-	return path, nil
+	return "", &MissingError{program, debianPackage}
 }
 
 // Port is a port of loopback on which nobody listens.
@@ -175,7 +199,7 @@ func listening(ctx context.Context, port int, name string, said *output, done <-
 func (l *Lab) Output(ctx context.Context, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // what Need found
 	ownGroup(cmd)
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
