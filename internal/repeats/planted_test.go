@@ -1,0 +1,100 @@
+package repeats
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+func text(name, log string) File {
+	return File{name, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader([]byte(log))), nil }}
+}
+
+func mustRead(t testing.TB, o Options, files ...File) *Report {
+	t.Helper()
+	r, err := Read(t.Context(), files, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// counted are the findings of at least medium sureness, or of any, by class.
+func counted(r *Report, all bool) map[Class]int {
+	out := make(map[Class]int)
+	for _, g := range append(append([]Group{}, r.Repeats...), r.Lost...) {
+		n := g.Sure.High + g.Sure.Medium
+		if all {
+			n = g.Count
+		}
+		if n > 0 {
+			out[g.Class] += n
+		}
+	}
+	return out
+}
+
+// All that was planted is found, and nothing else, at any sureness.
+func TestPlantedFindingsAreFoundAndNothingElse(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3) {
+		var log bytes.Buffer
+		p := generate(&log, 8<<20, seed)
+		r := mustRead(t, Options{}, text("access.log", log.String()))
+		want := map[Class]int{
+			DoubleClick: p.DoubleClicks, Retry: p.Retries, Resubmit: p.Resubmits, Rerun: p.Reruns,
+			LostMethod: p.Lost, MethodKept: p.Kept, Loop: p.Loops, Chain: p.Chains,
+		}
+		got := counted(r, true)
+		for class, n := range want {
+			if n < 10 {
+				t.Fatalf("seed %d: only %d of %s were planted", seed, n, class)
+			}
+			if got[class] != n {
+				t.Errorf("seed %d: %d of %s, want %d", seed, got[class], class, n)
+			}
+		}
+		if len(got) != len(want) || r.Summary.Malformed != 0 || r.Summary.Dropped != 0 || r.Summary.Late != 0 {
+			t.Errorf("seed %d: %v, %+v", seed, got, r.Summary)
+		}
+		if r.Summary.Steady == 0 {
+			t.Errorf("seed %d: the program that sends the same for ever is not told of", seed)
+		}
+	}
+}
+
+var (
+	logFile = flag.String("log", "", "write the log of BenchmarkRead into this file, and leave it")
+	logSize = flag.Int64("size", 16<<20, "bytes of the log of BenchmarkRead")
+)
+
+// BenchmarkRead reads a generated log from a file.
+func BenchmarkRead(b *testing.B) {
+	name := *logFile
+	if name == "" {
+		name = filepath.Join(b.TempDir(), "access.log")
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	generate(f, *logSize, 1)
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(*logSize)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Read(context.Background(), []File{OSFile(name)}, Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.ReportMetric(float64(m.Sys>>20), "MiB-sys")
+}

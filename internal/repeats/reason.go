@@ -1,0 +1,148 @@
+package repeats
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// reason is one thing that makes a finding more or less sure.
+type reason uint8
+
+const (
+	noBody reason = iota
+	sameLength
+	otherLength
+	sameKey
+	named
+	agentless
+	shared
+	ofProgram
+	idempotent
+	reopened
+	hungUp
+	failed
+	slashOnly
+	toHTTPS
+	otherHost
+	movedCode
+	ownPage
+	ledThere
+	parent
+	reasonCount
+)
+
+// weights are what each adds to the score; from 3 on a finding is of high
+// sureness, with 2 of medium.
+var weights = [reasonCount]int{
+	sameLength: 1, otherLength: -1, sameKey: 2, named: 1, agentless: -1, shared: -1, ofProgram: -1, idempotent: -1, reopened: -1, hungUp: -1, ledThere: 1,
+}
+
+var reasonTexts = [reasonCount]string{
+	noBody:      "the log does not tell what was in it: two different submissions look the same",
+	sameLength:  "both are of the same length",
+	otherLength: "they differ in length",
+	sameKey:     "both have the same Idempotency-Key",
+	named:       "both are of the same user or session",
+	agentless:   "the log has no user agent: everybody behind one address is one client",
+	shared:      "others submit from this address at the same time: two people with the same browser look like one",
+	ofProgram:   "a program sent it, which may mean both",
+	idempotent:  "a repeated PUT or DELETE should do no harm",
+	reopened:    "the form was opened again in between: this may be another one, on purpose",
+	hungUp:      "the client hung up on the first (499): nobody knows whether it ran",
+	failed:      "the first was answered 500: much of it may not have run",
+	slashOnly:   "only the slash at the end differs",
+	toHTTPS:     "it went from http to https",
+	otherHost:   "it went to another host",
+	movedCode:   "301 says that the address moved, and browsers then send GET, without the fields",
+	ownPage:     "an app that shows its own page after a submission looks the same",
+	ledThere:    "the Location leads there",
+	parent:      "the second path holds the first",
+}
+
+// reasons are a set of them.
+type reasons uint32
+
+func (r reasons) with(x reason) reasons { return r | 1<<x }
+
+func (r reasons) each(f func(reason)) {
+	for r != 0 {
+		f(reason(bits.TrailingZeros32(uint32(r)))) //nolint:gosec // below 32
+		r &= r - 1
+	}
+}
+
+func turn(status int16, from, to method) string {
+	return fmt.Sprintf("%d: %s to %s", status, from, to)
+}
+
+// mend is which setting of seeother would have stopped it.
+type mend uint8
+
+const (
+	mendForms mend = iota
+	mendOnce
+	mendOnceMethods
+	mendStripe
+	mendGitHub
+	mendStandard
+	mendReplay
+	mendAddSlash
+	mendRemoveSlash
+	mendHTTPS
+	mendHost
+	mendMoved
+	mendSeeOther
+	mendChain
+	mendLoop
+	mendCount
+)
+
+// Setting is a setting of seeother.
+type Setting struct {
+	YAML string `json:"yaml"` // for the configuration file
+	What string `json:"what"` // what it does
+	Doc  string `json:"doc"`  // the page that has more
+}
+
+var settings = [mendCount]Setting{
+	mendForms:       {"forms: {stage: enforce}", "a form runs once, however often it is sent (also: seeother run --protect)", "docs/forms.md"},
+	mendOnce:        {"once: {required: true}", "a submission needs an Idempotency-Key, and runs once for each", "docs/once.md"},
+	mendOnceMethods: {"once: {required: true, methods: [POST, PATCH, PUT, DELETE]}", "the same, also for PUT and DELETE", "docs/once.md"},
+	mendStripe:      {"once: {key: stripe}", "an event of Stripe runs once, by its id", "docs/once.md"},
+	mendGitHub:      {"once: {key: github}", "a delivery of GitHub runs once, by its id", "docs/once.md"},
+	mendStandard:    {"once: {key: standard-webhooks}", "a webhook runs once, by its id", "docs/once.md"},
+	mendReplay:      {"once: {stage: enforce}", "the second with the same key gets the first answer", "docs/once.md"},
+	mendAddSlash:    {"canonical: {slash: add}", "the slash is added with 308, which keeps the method and the fields", "docs/configuration.md"},
+	mendRemoveSlash: {"canonical: {slash: remove}", "the slash is removed with 308, which keeps the method and the fields", "docs/configuration.md"},
+	mendHTTPS:       {"canonical: {origin: \"https://www.example.com\", https: true}", "http goes to https with 308, which keeps the method and the fields", "docs/configuration.md"},
+	mendHost:        {"canonical: {origin: \"https://www.example.com\", hosts: [example.com]}", "other names of the site go to it with 308, which keeps the method and the fields", "docs/configuration.md"},
+	mendMoved:       {"rules: [{path: /old, intent: moved, target: /new}]", "308 in place of 301: the method and the fields go along", "docs/rules.md"},
+	mendSeeOther:    {"see_other: {stage: enforce}", "302 after DELETE, PUT and PATCH becomes 303, after which clients send GET", "docs/configuration.md"},
+	mendChain:       {"rules: [{path: /old, intent: moved, target: /last}]", "one redirect to the last address (seeother check --fix does it to rules)", "docs/rules.md"},
+	mendLoop:        {"rules: [{path: /old, intent: moved, target: /last}]", "seeother check finds loops before rules go live", "docs/checks.md"},
+}
+
+func repeatMend(k kind, m method, keyed bool) mend {
+	switch {
+	case keyed:
+		return mendReplay
+	case k == stripeHook:
+		return mendStripe
+	case k == githubHook:
+		return mendGitHub
+	case k == standardHook:
+		return mendStandard
+	case m == put || m == del:
+		return mendOnceMethods
+	case k == program, m == patch:
+		return mendOnce
+	}
+	return mendForms
+}
+
+func mendSlash(to string) mend {
+	if to != "" && to[len(to)-1] == '/' {
+		return mendAddSlash
+	}
+	return mendRemoveSlash
+}
