@@ -170,10 +170,11 @@ func encodeQuery(s string) string {
 
 // decodeFragment never fails: what is no encoding stands for itself.
 func decodeFragment(s string) string {
-	if decoded, err := url.PathUnescape(s); err == nil {
-		return decoded
+	decoded, err := url.PathUnescape(encode(s))
+	if err != nil {
+		return s
 	}
-	return s
+	return decoded
 }
 
 func malformed(reason string) error { return fmt.Errorf("%w: %s", ErrLocation, reason) }
