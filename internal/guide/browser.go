@@ -31,7 +31,7 @@ type Browser struct {
 	Manual bool // follow no redirect
 
 	lab    *Lab
-	client *http.Client
+	client *http.Client // its transport and its cookies
 }
 
 // Answer is what came at the end of a chain of redirects.
@@ -51,10 +51,7 @@ func (l *Lab) Browser() *Browser {
 		TLSClientConfig: &tls.Config{RootCAs: l.roots(), MinVersion: tls.VersionTLS12},
 	}
 	l.onClose(transport.CloseIdleConnections)
-	return &Browser{lab: l, client: &http.Client{
-		Transport: transport, Jar: jar, Timeout: answerWait,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &Browser{lab: l, client: &http.Client{Transport: transport, Jar: jar}}
 }
 
 // Note writes down what is not a request.
@@ -103,7 +100,7 @@ func (b *Browser) Send(ctx context.Context, method, url, body string, headers ..
 func (b *Browser) Double(ctx context.Context, url, form string, headers ...string) error {
 	var wg sync.WaitGroup
 	var errs [2]error
-	pair := [2]*Browser{{lab: b.lab, client: b.client}, {lab: b.lab, client: b.client}}
+	pair := [2]*Browser{b.quiet(), b.quiet()}
 	for i, one := range pair {
 		wg.Go(func() { _, errs[i] = one.Send(ctx, http.MethodPost, url, form, headers...) })
 	}
@@ -133,8 +130,11 @@ func follows(a *Answer) (seeother.Next, string, bool) {
 	return next, target.String(), true
 }
 
-// one sends one request.
+// one sends one request. It is not http.Client that does, which refuses a Location
+// that it cannot read.
 func (b *Browser) one(ctx context.Context, method, url, body string, headers []string) (*Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -150,11 +150,15 @@ func (b *Browser) one(ctx context.Context, method, url, body string, headers []s
 		}
 		req.Header.Set(name, value)
 	}
-	resp, err := b.client.Do(req)
+	for _, c := range b.client.Jar.Cookies(req.URL) {
+		req.AddCookie(c)
+	}
+	resp, err := b.client.Transport.RoundTrip(req)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s %s: %w", method, url, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	b.client.Jar.SetCookies(req.URL, resp.Cookies())
 	text, err := io.ReadAll(io.LimitReader(resp.Body, mostRead))
 	return &Answer{Method: method, URL: url, Status: resp.StatusCode, Header: resp.Header, Body: string(text)}, err
 }

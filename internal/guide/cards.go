@@ -4,7 +4,7 @@ import "slices"
 
 // All are the cards, in the order in which they are listed.
 func All() []Card {
-	return slices.Concat(methodCards, appCards)
+	return slices.Concat(methodCards, ruleCards, repeatCards, targetCards, cacheCards, appCards)
 }
 
 // For is the card that explains a finding of "seeother check" or "seeother audit".
