@@ -220,7 +220,10 @@ func (c *comparison) added(old, now string) bool {
 		if first == strings.Contains(now[:span[0]], "?") || strings.Contains(now[:span[0]], "#") {
 			continue
 		}
-		if plain == old || plain == c.target+old || c.based && plain == testOrigin+c.target+old {
+		// Whatever is up to a space at the beginning does not count (URL standard).
+		rest := strings.TrimLeftFunc(old, isControl)
+		lead := old[:len(old)-len(rest)]
+		if plain == old || plain == c.target+old || plain == lead+c.target+rest || c.based && plain == testOrigin+c.target+old {
 			return true
 		}
 	}
