@@ -62,8 +62,14 @@ func comparedPages(t *testing.T) []comparedPage {
 
 func faults(t *testing.T, path, url string) []string {
 	t.Helper()
+	profile, err := os.MkdirTemp("", "seeother-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its processes may still write while they end: what they leave then is no fault.
+	t.Cleanup(func() { _ = os.RemoveAll(profile) })
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.DisableGPU,
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.Headless, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-dev-shm-usage", true),
 	}
