@@ -14,6 +14,7 @@ import (
 // the Fetch standard's "redirect mode".
 type FollowMode uint8
 
+// The modes of the Fetch standard.
 const (
 	ModeFollow FollowMode = iota // go to the Location
 	ModeError                    // a redirect is an error, ErrRedirected

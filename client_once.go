@@ -121,7 +121,10 @@ func (t *tries) again(o *OnceOptions, r *http.Request, resp *http.Response, err 
 func neverSent(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
-	return errors.As(err, &op) && op.Op == "dial" && !(errors.As(err, &dns) && dns.IsNotFound)
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return false
+	}
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // mayRepeat says whether resp asks for r once more, and when.
@@ -142,7 +145,7 @@ func (o *OnceOptions) mayRepeat(r *http.Request, resp *http.Response) (time.Dura
 func retryAfter(h http.Header) (time.Duration, bool) {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(min(seconds, maxRetryAfter)) * time.Second, true //nolint:gosec // bounded
+		return time.Duration(min(seconds, maxRetryAfter)) * time.Second, true
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		return max(0, time.Until(date)), true
@@ -169,7 +172,7 @@ func (c *chain) poll(hop Hop, r *http.Request) (*http.Request, time.Duration, er
 		return nil, 0, nil
 	}
 	wait, said := retryAfter(hop.Response.Header)
-	if hop.Status != http.StatusAccepted && !(hop.Status == http.StatusOK && said) {
+	if running := hop.Status == http.StatusAccepted || hop.Status == http.StatusOK && said; !running {
 		return nil, 0, nil
 	}
 	if !said {
