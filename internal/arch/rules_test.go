@@ -77,8 +77,8 @@ var rules = map[string]rule{
 	"internal/admin":       {ours: with(leaves, ".", "once"), others: []string{"github.com/prometheus/client_golang"}},
 	"internal/demo":        {ours: with(leaves, ".")},
 	"internal/guide":       {ours: with(leaves, ".")},
-	"internal/trace":       {ours: with(leaves, ".")},
-	"internal/audit":       {ours: with(leaves, ".", "store", "store/boltstore"), others: []string{"go.etcd.io/bbolt", "golang.org/x/net"}},
+	"internal/trace":       {ours: with(leaves, "."), others: []string{"golang.org/x/net"}},
+	"internal/audit":       {ours: with(leaves, "."), others: []string{"github.com/goccy/go-yaml", "golang.org/x/net"}},
 	"internal/repeats":     {ours: with(leaves, ".")},
 
 	"cmd/seeother": {

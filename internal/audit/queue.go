@@ -1,0 +1,231 @@
+package audit
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+)
+
+// maxStep bounds one line of the queue file, in bytes.
+const maxStep = 4 << 20
+
+// queue holds the steps of an audit in a file that only grows, one JSON object a
+// line, and of each no more than a hash in memory. One goroutine uses it.
+type queue struct {
+	opts *Options
+	file *os.File
+	out  *bufio.Writer
+	in   *bufio.Reader
+	temp bool // the file goes with the audit
+
+	written, flushed, read int64 // bytes
+	waiting                int   // steps that were written and not read
+
+	seed         maphash.Seed
+	seen         map[uint64]struct{}
+	dirs, paths  map[uint64]int32
+	pages, other int
+	leftOut      int // pages that a limit kept out
+}
+
+// openQueue opens a queue at a path, or one that vanishes where path is empty.
+// What is behind size was written after the last snapshot, and goes.
+func openQueue(opts *Options, path string, size int64) (*queue, error) {
+	q := &queue{
+		opts: opts, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{}),
+		dirs: make(map[uint64]int32), paths: make(map[uint64]int32),
+	}
+	var err error
+	if path == "" {
+		q.temp = true
+		q.file, err = os.CreateTemp("", "seeother-audit-*.queue")
+	} else {
+		q.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the user's own name for a file
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := q.file.Stat(); err != nil || info.Size() < size {
+		return nil, errors.Join(fmt.Errorf("queue %s: it is shorter than the state says", path), err, q.close())
+	}
+	if err := q.file.Truncate(size); err != nil {
+		return nil, errors.Join(err, q.close())
+	}
+	q.written, q.flushed = size, size
+	q.out = bufio.NewWriterSize(io.NewOffsetWriter(q.file, size), 1<<20)
+	q.in = bufio.NewReaderSize(nil, 64<<10)
+	return q, q.replay(size)
+}
+
+// replay learns what a queue of an earlier audit holds.
+func (q *queue) replay(size int64) error {
+	lines := bufio.NewScanner(io.NewSectionReader(q.file, 0, size))
+	lines.Buffer(nil, maxStep)
+	for lines.Scan() {
+		var s step
+		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
+			return errors.Join(fmt.Errorf("queue: %w", err), q.close())
+		}
+		q.admit(&s)
+	}
+	return lines.Err()
+}
+
+// from sets where reading goes on: the end of what is done.
+func (q *queue) from(offset int64) error {
+	if offset < 0 || offset > q.written {
+		return fmt.Errorf("queue: there is no byte %d", offset)
+	}
+	q.read = offset
+	q.in.Reset(io.NewSectionReader(q.file, offset, 1<<62))
+	lines := bufio.NewScanner(io.NewSectionReader(q.file, offset, q.written-offset))
+	lines.Buffer(nil, maxStep)
+	q.waiting = 0
+	for lines.Scan() {
+		q.waiting++
+	}
+	return lines.Err()
+}
+
+// add appends a step that is new and within the limits.
+func (q *queue) add(s step) error {
+	if !q.admit(&s) {
+		return nil
+	}
+	line, err := json.Marshal(s)
+	if err != nil || len(line) >= maxStep {
+		return err
+	}
+	n, err := q.out.Write(append(line, '\n'))
+	q.written += int64(n)
+	q.waiting++
+	return err
+}
+
+// next is the step at the front, and the offset behind it. It is false at the end.
+func (q *queue) next() (step, int64, bool, error) {
+	var s step
+	if q.read == q.written {
+		return s, q.read, false, nil
+	}
+	if q.read >= q.flushed {
+		if err := q.flush(); err != nil {
+			return s, q.read, false, err
+		}
+	}
+	line, err := q.in.ReadSlice('\n')
+	var long []byte
+	for errors.Is(err, bufio.ErrBufferFull) && len(long) < maxStep {
+		long = append(long, line...)
+		line, err = q.in.ReadSlice('\n')
+	}
+	if err != nil {
+		return s, q.read, false, fmt.Errorf("queue: %w", err)
+	}
+	line = append(long, line...)
+	q.read += int64(len(line))
+	q.waiting--
+	return s, q.read, true, json.Unmarshal(line, &s)
+}
+
+func (q *queue) flush() error {
+	err := q.out.Flush()
+	q.flushed = q.written
+	q.in.Reset(io.NewSectionReader(q.file, q.read, 1<<62)) // it may have read up to the old end
+	return err
+}
+
+// close ends the queue; a temporary file goes.
+func (q *queue) close() error {
+	err := q.file.Close()
+	if q.temp {
+		err = errors.Join(err, os.Remove(q.file.Name()))
+	}
+	return err
+}
+
+// admit reports whether a step is new and within the limits, and remembers it.
+func (q *queue) admit(s *step) bool {
+	key := maphash.String(q.seed, q.key(s))
+	if _, known := q.seen[key]; known {
+		return false
+	}
+	if s.Kind != stepPage {
+		if q.other >= q.opts.Max {
+			return false
+		}
+		q.other++
+		q.seen[key] = struct{}{}
+		return true
+	}
+	if !q.fits(s) {
+		q.leftOut++
+		return false
+	}
+	q.seen[key] = struct{}{}
+	q.pages++
+	return true
+}
+
+// fits keeps an audit out of traps: calendars, and queries that make queries.
+func (q *queue) fits(s *step) bool {
+	if q.pages >= q.opts.Max || len(s.URL) > maxURL {
+		return false
+	}
+	path, query, has := strings.Cut(s.URL, "?")
+	if strings.Count(path, "/") > maxSegments {
+		return false
+	}
+	dir := maphash.String(q.seed, digits.ReplaceAllString(path[:strings.LastIndexByte(path, '/')+1], "0"))
+	at := maphash.String(q.seed, path)
+	if q.opts.PerDirectory > 0 && int(q.dirs[dir]) >= q.opts.PerDirectory {
+		return false
+	}
+	if has && query != "" && q.opts.PerQuery > 0 {
+		if int(q.paths[at]) >= q.opts.PerQuery {
+			return false
+		}
+		q.paths[at]++
+	}
+	q.dirs[dir]++
+	return true
+}
+
+// key is the same for steps that need to be done once only.
+func (q *queue) key(s *step) string {
+	if s.Kind == stepPage {
+		return s.URL
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return s.URL
+	}
+	switch s.Kind {
+	case stepForm:
+		names := make([]string, 0, len(s.Form.Fields))
+		for _, f := range s.Form.Fields {
+			names = append(names, f.Name)
+		}
+		slices.Sort(names)
+		from, _ := url.Parse(s.From) // a page of ours
+		if from == nil {
+			from = u
+		}
+		return strings.Join(append(names, s.Kind, s.Form.Method, s.Form.Action, s.Form.CSP, originOf(from)), "\x00")
+	case stepHost:
+		at := pattern(u)
+		return s.Kind + at[:strings.LastIndexByte(at, '/')+1]
+	case stepQuery:
+		return s.Kind + pattern(u)
+	case stepOpen:
+		return s.Kind + pattern(u) + "\x00" + s.Param
+	}
+	return strings.Join([]string{s.Kind, s.Method, s.URL, s.Body}, "\x00")
+}

@@ -1,0 +1,217 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/cookiejar"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/seeother/seeother"
+)
+
+// ending is why a trail went no further.
+type ending int
+
+const (
+	arrived     ending = iota // the last answer is no redirect
+	looped                    // the next request was made already, with the same cookies
+	tooMany                   // more redirects than seeother.MaxHops
+	refused                   // the target is not for clients: a scheme, a private address
+	noLocation                // a redirect without one
+	badLocation               // one that cannot be read
+	silent                    // no answer, or none in time
+	unsent                    // the next request is not ours to send: robots.txt, or a body for another origin
+)
+
+// trail is one request and the redirects that it led through.
+type trail struct {
+	hops    []*answer
+	targets []*url.URL // where each redirect of hops leads; one shorter than hops where it arrived
+	end     ending
+	why     string // of refused, badLocation and silent
+}
+
+// redirects are the answers that sent the client on.
+func (t *trail) redirects() []*answer { return t.hops[:len(t.targets)] }
+
+// last is the last answer.
+func (t *trail) last() *answer { return t.hops[len(t.hops)-1] }
+
+func (t *trail) evidence() []Exchange {
+	const most = 6
+	var out []Exchange
+	for i, h := range t.hops {
+		if i < most-1 || i == len(t.hops)-1 {
+			out = append(out, h.Exchange)
+		}
+	}
+	return out
+}
+
+// follow sends a request and goes on as the Fetch standard says, with cookies as
+// a new visitor has them. It sends nothing but GET and HEAD to another origin,
+// and no method but GET, HEAD and POST a second time.
+func (f *fetcher) follow(ctx context.Context, r request) *trail {
+	t := &trail{}
+	seen := make(map[string]bool)
+	for {
+		a, err := f.do(ctx, r)
+		t.hops = append(t.hops, a)
+		if err != nil {
+			t.end, t.why = silent, a.Problem
+			if errors.Is(err, errPrivate) && len(t.targets) > 0 {
+				t.end = refused
+			}
+			return t
+		}
+		next, ok := seeother.Follow(a.Status, r.method)
+		if !ok {
+			return t
+		}
+		target := t.target(a)
+		if target == nil {
+			return t
+		}
+		t.targets = append(t.targets, target)
+		seen[state(r.method, a.url, r.jar)] = true
+		if r.jar == nil && len(a.header.Values("Set-Cookie")) > 0 {
+			r.jar, _ = cookiejar.New(nil) // never an error without options
+			r.jar.SetCookies(a.url, (&http.Response{Header: a.header}).Cookies())
+		}
+		if t.end = f.mayGo(ctx, next, target, a.url); t.end != arrived {
+			return t
+		}
+		switch {
+		case seen[state(next.Method, target, r.jar)]:
+			t.end = looped
+			return t
+		case len(t.targets) > seeother.MaxHops:
+			t.end = tooMany
+			return t
+		}
+		r = nextRequest(r, next, target)
+	}
+}
+
+// state is a request with its cookies: one that was sent before, without any
+// other cookie since, gets the answer that it got.
+func state(method string, u *url.URL, jar *cookiejar.Jar) string {
+	out := method + " " + normal(u).String()
+	if jar != nil {
+		for _, c := range jar.Cookies(u) {
+			out += "\x00" + c.Name + "=" + c.Value
+		}
+	}
+	return out
+}
+
+func nextRequest(r request, next seeother.Next, target *url.URL) request {
+	out := request{method: next.Method, url: target, jar: r.jar, page: r.page}
+	if next.KeepsBody {
+		out.body, out.kind = r.body, r.kind
+	}
+	return out
+}
+
+// mayGo is arrived where the next request may be sent.
+func (f *fetcher) mayGo(ctx context.Context, next seeother.Next, target, from *url.URL) ending {
+	safe := next.Method == http.MethodGet || next.Method == http.MethodHead
+	switch {
+	case !safe && (next.Method != http.MethodPost || originOf(normal(target)) != originOf(normal(from))):
+		return unsent
+	case f.refuses(target):
+		return refused
+	case !f.mayAsk(ctx, target):
+		return unsent
+	}
+	return arrived
+}
+
+// refuses reports whether a target names a private address that nobody named
+// before. Names that resolve to one are refused when they are dialed.
+func (f *fetcher) refuses(u *url.URL) bool {
+	ip, err := netip.ParseAddr(u.Hostname())
+	if err != nil || f.opts.AllowPrivate || dialed(u) == f.named {
+		return false
+	}
+	start, err := netip.ParseAddr(f.opts.Start.Hostname())
+	return private(ip) && (err != nil || !private(start))
+}
+
+// target reads Location as a browser does. It is nil where that ends the trail,
+// and says why.
+func (t *trail) target(a *answer) *url.URL {
+	values := a.header.Values("Location")
+	switch {
+	case len(values) == 0:
+		t.end = noLocation
+		return nil
+	case len(values) > 1:
+		t.end, t.why = badLocation, "Location comes more than once"
+		return nil
+	case len(values[0]) > maxLocation:
+		t.end, t.why = badLocation, "Location has more than 8 KiB"
+		return nil
+	case strings.ContainsFunc(values[0], func(r rune) bool { return r < ' ' || r == 0x7f }):
+		t.end, t.why = badLocation, "Location holds control characters"
+		return nil
+	}
+	u, err := browserTarget(a.url, values[0])
+	switch {
+	case err != nil:
+		t.end, t.why = badLocation, "Location is no URL"
+	case slices.Contains([]string{"javascript", "data", "file", "vbscript", "blob"}, u.Scheme):
+		t.end, t.why = refused, "the scheme "+u.Scheme
+	case u.Scheme != "http" && u.Scheme != "https":
+		t.end = unsent // an app's own scheme
+	case u.Host == "":
+		t.end, t.why = badLocation, "Location has no host"
+	default:
+		return u
+	}
+	return nil
+}
+
+// browserTarget resolves a Location as the URL standard does with special
+// schemes: tabs and line ends go, backslashes are slashes, and slashes before
+// the host do not count.
+func browserTarget(base *url.URL, location string) (*url.URL, error) {
+	text := strings.Trim(location, "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f ")
+	text = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(text)
+	scheme, rest, found := strings.Cut(text, ":")
+	special := found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
+	if found && !special && isScheme(scheme) {
+		return url.Parse(text)
+	}
+	if !special {
+		rest = text
+	}
+	path, tail := rest, ""
+	if at := strings.IndexAny(rest, "?#"); at >= 0 {
+		path, tail = rest[:at], rest[at:]
+	}
+	path = strings.ReplaceAll(path, `\`, "/")
+	slashes := len(path) - len(strings.TrimLeft(path, "/"))
+	switch {
+	case special && (slashes > 0 || !strings.EqualFold(scheme, base.Scheme)):
+		path = scheme + "://" + path[slashes:]
+	case slashes >= 2:
+		path = "//" + path[slashes:]
+	}
+	u, err := base.Parse(strings.ReplaceAll(path, " ", "%20") + tail)
+	if err != nil {
+		return nil, err
+	}
+	u.Host = strings.ToLower(u.Host)
+	return u, nil
+}
+
+func isScheme(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("+-.", r)
+	}) && (s[0] < '0' || s[0] > '9')
+}
