@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // Bounds of TestApacheRandom.
@@ -18,7 +20,7 @@ const (
 // that their lines get into each other's way. What the importer notes is left
 // out.
 func TestApacheRandom(t *testing.T) {
-	apache := NeedCommand(t, "apache2")
+	apache := harness.NeedCommand(t, "apache2")
 	modules := apacheModules(t)
 	all := &Report{}
 	started := time.Now()

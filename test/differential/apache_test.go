@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother/rule/importer"
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 // TestApache compares the rules imported from every file of testdata with the
 // real Apache that has the same file.
 func TestApache(t *testing.T) {
-	apache := NeedCommand(t, "apache2")
+	apache := harness.NeedCommand(t, "apache2")
 	modules := apacheModules(t)
 	files, err := filepath.Glob(filepath.Join(apacheFiles, "*.*"))
 	if err != nil || len(files) < 7 {
@@ -98,7 +99,7 @@ func apacheModules(t *testing.T) string {
 	t.Helper()
 	dir := "/usr/lib/apache2/modules"
 	_, err := os.Stat(filepath.Join(dir, "mod_rewrite.so"))
-	Need(t, "mod_rewrite in "+dir, err)
+	harness.Need(t, "mod_rewrite in "+dir, err)
 	return dir
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seeother/seeother/rule/importer"
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // TestNginxRandom compares configurations that nobody would write: locations,
 // rewrites and conditions put together at random.
 func TestNginxRandom(t *testing.T) {
-	nginx := NeedCommand(t, "nginx")
+	nginx := harness.NeedCommand(t, "nginx")
 	n := randomConfigs
 	if more, err := strconv.Atoi(os.Getenv("SEEOTHER_DIFFERENTIAL_CONFIGS")); err == nil {
 		n = more

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother/rule/importer"
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 // TestNginx compares the rules imported from every file of testdata with the
 // real nginx that has the same file.
 func TestNginx(t *testing.T) {
-	nginx := NeedCommand(t, "nginx")
+	nginx := harness.NeedCommand(t, "nginx")
 	files, err := filepath.Glob(filepath.Join(nginxFiles, "*.conf"))
 	if err != nil || len(files) < 10 {
 		t.Fatalf("only %d files: %v", len(files), err)

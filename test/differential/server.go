@@ -22,32 +22,6 @@ import (
 // patience bounds every wait. It is long, since a busy machine is no failure.
 const patience = 60 * time.Second
 
-// Need leaves the test out where something is missing; or fails it, where
-// SEEOTHER_TEST_ALL is set, as in CI.
-func Need(t testing.TB, what string, missing error) {
-	t.Helper()
-	switch {
-	case missing == nil:
-	case os.Getenv("SEEOTHER_TEST_ALL") != "":
-		t.Fatalf("%s is missing, and SEEOTHER_TEST_ALL wants every test: %v", what, missing)
-	default:
-		t.Skipf("left out: needs %s: %v", what, missing)
-	}
-}
-
-// NeedCommand is where the command is, and Need where it is not.
-func NeedCommand(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	for _, dir := range []string{"/usr/sbin", "/sbin"} { // not in every user's PATH
-		if err != nil {
-			path, err = exec.LookPath(filepath.Join(dir, name))
-		}
-	}
-	Need(t, name, err)
-	return path
-}
-
 // FreePorts are loopback ports that nobody listens on.
 func FreePorts(t testing.TB, n int) []int {
 	t.Helper()

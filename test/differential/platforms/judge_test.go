@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother/test/differential"
+	"github.com/seeother/seeother/test/internal/harness"
 )
 
 // patience bounds a job of the judge.
@@ -49,9 +50,9 @@ type judge struct {
 
 func startJudge(t testing.TB) *judge {
 	t.Helper()
-	node := differential.NeedCommand(t, "node")
+	node := harness.NeedCommand(t, "node")
 	_, err := os.Stat(filepath.Join("node_modules", "netlify-redirector"))
-	differential.Need(t, "npm ci --prefix test/differential/platforms", err)
+	harness.Need(t, "npm ci --prefix test/differential/platforms", err)
 	j := &judge{cmd: exec.Command(node, "judge.mjs")}
 	j.cmd.Stderr = io.Discard // routing-utils tells where two versions of a part differ
 	if j.in, err = j.cmd.StdinPipe(); err != nil {
