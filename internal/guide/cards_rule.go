@@ -248,7 +248,7 @@ var ruleCards = []Card{
 	{
 		ID:        "nginx-prefix-twice",
 		Title:     "nginx: $request_uri carries the old prefix into the new address",
-		Signature: []string{"/api/v2/api/v1/users", "/api/v2//api/v1/users", "//", "404 Not Found after API version redirect"},
+		Signature: []string{"/api/v2//api/v1/users", "404 Not Found after API version redirect"},
 		Symptom:   "/api/v1/users leads to /api/v2//api/v1/users, which is a 404.",
 		Mechanism: "$request_uri is the whole path as it came, with its slash in front and its prefix. Behind a target with a path of its own, both stand twice.",
 		Fixes: []Fix{
