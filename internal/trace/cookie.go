@@ -1,0 +1,54 @@
+package trace
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Cookie is a cookie that an answer sets, without its value.
+type Cookie struct {
+	Name     string `json:"name"`
+	Domain   string `json:"domain,omitempty"`
+	Path     string `json:"path,omitempty"`
+	Secure   bool   `json:"secure"`
+	HTTPOnly bool   `json:"httpOnly"`
+	SameSite string `json:"sameSite,omitempty"`
+	Deleted  bool   `json:"deleted,omitempty"` // its time is over
+	Ignored  string `json:"ignored,omitempty"` // why browsers do not keep it
+}
+
+// cookiesOf are the cookies of an answer, with why a browser would not keep one
+// (RFC 6265bis section 5.7).
+func cookiesOf(h http.Header, secure bool) []Cookie {
+	var out []Cookie
+	for _, line := range h.Values("Set-Cookie") {
+		c, err := http.ParseSetCookie(line)
+		if err != nil {
+			out = append(out, Cookie{Ignored: "it cannot be read"}) // a part of it may be its value
+			continue
+		}
+		out = append(out, Cookie{
+			Name: short(c.Name), Domain: short(c.Domain), Path: short(c.Path), Secure: c.Secure, HTTPOnly: c.HttpOnly,
+			SameSite: sameSites[c.SameSite], Deleted: c.MaxAge < 0 || !c.Expires.IsZero() && c.Expires.Before(time.Now()), Ignored: ignoredCookie(c, secure),
+		})
+	}
+	return out
+}
+
+var sameSites = map[http.SameSite]string{http.SameSiteLaxMode: "Lax", http.SameSiteStrictMode: "Strict", http.SameSiteNoneMode: "None"}
+
+func ignoredCookie(c *http.Cookie, secure bool) string {
+	name := strings.ToLower(c.Name)
+	switch {
+	case c.Secure && !secure:
+		return "Secure, and it came by http"
+	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
+		return "SameSite=None without Secure"
+	case strings.HasPrefix(name, "__secure-") && !c.Secure:
+		return "__Secure- without Secure"
+	case strings.HasPrefix(name, "__host-") && (!c.Secure || c.Domain != "" || c.Path != "/"):
+		return "__Host- wants Secure, Path=/ and no Domain"
+	}
+	return ""
+}
