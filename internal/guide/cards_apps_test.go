@@ -1,0 +1,87 @@
+package guide
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// run does what a card's reproduction does, in a lab of its own.
+func runApp(t *testing.T, c Card, faultyTwice bool) Outcome {
+	t.Helper()
+	lab := &Lab{faultyTwice: faultyTwice}
+	defer lab.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	out, err := c.Repro.Run(ctx, lab)
+	if missing := (*MissingError)(nil); errors.As(err, &missing) && os.Getenv("SEEOTHER_TEST_ALL") != "1" {
+		t.Skipf("%v; %s", missing, missing.Hint())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestACardOfAnAppShowsItsFailureAndThatTheMendEndsIt(t *testing.T) {
+	for _, c := range appCards {
+		t.Run(c.ID, func(t *testing.T) {
+			t.Parallel()
+			out := runApp(t, c, false)
+			if !out.Shown {
+				t.Errorf("not shown\nfaulty: %v\nmended: %v", out.Faulty, out.Mended)
+			}
+			if len(out.Faulty) == 0 || len(out.Mended) == 0 {
+				t.Error("it does not tell what happened")
+			}
+			if (c.Repro.Real != "") != (out.Version != "") {
+				t.Errorf("real %q, version %q", c.Repro.Real, out.Version)
+			}
+			t.Logf("%s\nfaulty: %v\nmended: %v", out.Version, out.Faulty, out.Mended)
+		})
+	}
+}
+
+func TestAMendThatDoesNothingIsNotShown(t *testing.T) {
+	for _, c := range appCards {
+		t.Run(c.ID, func(t *testing.T) {
+			t.Parallel()
+			if out := runApp(t, c, true); out.Shown {
+				t.Errorf("shown with the faulty server twice: %v", out.Mended)
+			}
+		})
+	}
+}
+
+func TestACardOfAnAppIsComplete(t *testing.T) {
+	if len(appCards) < 22 {
+		t.Errorf("%d cards, want 22", len(appCards))
+	}
+	for _, c := range appCards {
+		for name, text := range map[string]string{
+			"Title": c.Title, "Symptom": c.Symptom, "Mechanism": c.Mechanism, "Prevent": c.Prevent, "Setting": c.Setting,
+			"Docs": c.Docs, "Affected": c.Affected, "Checked": c.Checked, "Confidence": string(c.Confidence),
+		} {
+			if strings.TrimSpace(text) == "" {
+				t.Errorf("%s: no %s", c.ID, name)
+			}
+		}
+		if len(c.Signature) == 0 || len(c.Fixes) == 0 || len(c.Sources) == 0 || c.Repro.Run == nil {
+			t.Errorf("%s: a signature, a fix, a source and a reproduction are needed", c.ID)
+		}
+		if c.Confidence == High && c.Repro.Real == "" {
+			t.Errorf("%s: high confidence is for what the real thing was seen doing", c.ID)
+		}
+		for _, f := range c.Fixes {
+			if f.Text == "" || f.NotWhen == "" {
+				t.Errorf("%s: a fix without its limits: %+v", c.ID, f)
+			}
+		}
+		if _, err := os.Stat("../../" + c.Docs); err != nil {
+			t.Errorf("%s: %v", c.ID, err)
+		}
+	}
+}
