@@ -23,6 +23,20 @@ func formAction(policies []string) (lists [][]string, ok bool) {
 	return lists, len(lists) > 0
 }
 
+// formPolicy is what policies say of forms, and nothing else: no nonces, which
+// differ each time.
+func formPolicy(policies []string) string {
+	lists, _ := formAction(policies)
+	var out []string
+	for _, sources := range lists {
+		out = append(out, "form-action "+strings.Join(sources, " "))
+	}
+	if text := strings.Join(out, ", "); len(text) <= maxURL {
+		return text
+	}
+	return ""
+}
+
 // formMayGo reports whether a page's policies let its form go to a URL, directly
 // or by a redirect: then paths of sources do not count (CSP 3, section 6.7.2.8).
 func formMayGo(policies []string, self, to *url.URL, redirected bool) bool {

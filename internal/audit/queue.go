@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 )
 
@@ -209,16 +208,11 @@ func (q *queue) key(s *step) string {
 	}
 	switch s.Kind {
 	case stepForm:
-		names := make([]string, 0, len(s.Form.Fields))
-		for _, f := range s.Form.Fields {
-			names = append(names, f.Name)
-		}
-		slices.Sort(names)
-		from, _ := url.Parse(s.From) // a page of ours
-		if from == nil {
+		from, err := url.Parse(s.From)
+		if err != nil {
 			from = u
 		}
-		return strings.Join(append(names, s.Kind, s.Form.Method, s.Form.Action, s.Form.CSP, originOf(from)), "\x00")
+		return strings.Join([]string{s.Kind, formKey(s.Form), s.Form.CSP, originOf(from)}, "\x00")
 	case stepHost:
 		at := pattern(u)
 		return s.Kind + at[:strings.LastIndexByte(at, '/')+1]

@@ -3,8 +3,10 @@ package audit
 import (
 	"bytes"
 	"context"
+	"maps"
 	"mime/multipart"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"slices"
 	"strings"
@@ -137,13 +139,9 @@ func (f *fetcher) afterPage(a *answer) []step {
 			out = append(out, f.openSteps(link, at)...)
 		}
 	}
-	policies := a.header.Values("Content-Security-Policy")
-	csp := strings.Join(policies, ",")
+	csp := formPolicy(a.header.Values("Content-Security-Policy"))
 	for _, form := range a.page.forms {
-		form.CSP = ""
-		if len(csp) <= maxURL {
-			form.CSP = csp
-		}
+		form.CSP = csp
 		out = append(out, step{Kind: stepForm, URL: form.Action, From: at, Form: &form})
 		if u, err := url.Parse(form.Action); err == nil && form.Method == http.MethodGet && f.opts.inScope(u) {
 			for _, field := range form.Fields {
@@ -183,10 +181,43 @@ func (f *fetcher) form(ctx context.Context, s step, action *url.URL) outcome {
 		out.note = "forms that no rule of --submit names are not submitted"
 		return out
 	}
-	body, kind := encoded(rule.filled(s.Form), s.Form.Multipart)
-	sent := f.send(ctx, s, action, request{method: http.MethodPost, url: action, body: body, kind: kind}, from)
+	form, jar := f.fresh(ctx, s, from)
+	if action, err = url.Parse(form.Action); err != nil || !f.opts.inScope(action) {
+		return out
+	}
+	body, kind := encoded(rule.filled(form), form.Multipart)
+	sent := f.send(ctx, s, action, request{method: http.MethodPost, url: action, body: body, kind: kind, jar: jar}, from)
 	sent.findings = append(out.findings, sent.findings...)
 	return sent
+}
+
+// fresh opens the page of a form once more, as its visitor: the tokens of a form
+// are good with the cookies that came with it.
+func (f *fetcher) fresh(ctx context.Context, s step, from *url.URL) (*Form, *cookiejar.Jar) {
+	jar, _ := cookiejar.New(nil) // never an error without options
+	t := f.follow(ctx, request{method: http.MethodGet, url: from, jar: jar, page: true})
+	want := formKey(s.Form)
+	for _, form := range t.last().page.forms {
+		if formKey(&form) == want {
+			return &form, jar
+		}
+	}
+	return s.Form, jar
+}
+
+// formKey is what a form has in common with itself on another day: not the values
+// of its fields and of its action's query, which may be tokens.
+func formKey(form *Form) string {
+	path, query, _ := strings.Cut(form.Action, "?")
+	names := []string{form.Method, path}
+	if values, err := url.ParseQuery(query); err == nil {
+		names = append(names, slices.Sorted(maps.Keys(values))...)
+	}
+	names = append(names, "")
+	for _, field := range form.Fields {
+		names = append(names, field.Name)
+	}
+	return strings.Join(names, "\x00")
 }
 
 func encoded(fields url.Values, parts bool) (body, kind string) {
@@ -195,12 +226,7 @@ func encoded(fields url.Values, parts bool) (body, kind string) {
 	}
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		for _, value := range fields[name] {
 			_ = w.WriteField(name, value) // a buffer takes everything
 		}
@@ -277,7 +303,10 @@ func (f *fetcher) carried(s step, t *trail) []Finding {
 func (f *fetcher) send(ctx context.Context, s step, u *url.URL, r request, from *url.URL) outcome {
 	r.header = map[string]string{"Origin": originOf(u)}
 	if from != nil {
-		r.header = map[string]string{"Origin": originOf(from), "Referer": from.String()}
+		r.header = map[string]string{
+			"Origin": originOf(from), "Referer": from.String(),
+			"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-User": "?1",
+		}
 	}
 	t := f.follow(ctx, r)
 	a := t.hops[0]
@@ -292,7 +321,7 @@ func (f *fetcher) send(ctx context.Context, s step, u *url.URL, r request, from 
 		out.findings = append(out.findings, found("post-answered-page", pattern(u), s.From, []Exchange{a.Exchange},
 			"%s %s answers %d with a page: refresh sends the form again", a.Method, a.URL, a.Status))
 	case a.Status >= 400:
-		out.note = "some of what was submitted was answered with an error, and says nothing about success"
+		out.note = "some of what --submit sends is answered with an error: that says nothing about what success is answered with"
 	}
 	if from != nil {
 		for i, to := range t.targets {
