@@ -62,7 +62,7 @@ when the app ends by itself (128 and the number of the signal that killed it).`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, fmt.Sprintf("see %s --help", cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newCheck(), newMatch(), newRules(), newImport(), newExport(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newMatch(), newExplain(), newRules(), newImport(), newExport(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
 	return root
 }
 

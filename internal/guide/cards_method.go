@@ -239,7 +239,7 @@ func httpToHTTPS(status string) nginxServer {
 
 // slashShop has its orders at /orders/.
 func slashShop() http.Handler {
-	s := &shop{}
+	s := &bookshop{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders/{$}", func(w http.ResponseWriter, _ *http.Request) { seeOther(w, s.store("")+"/") })
 	mux.HandleFunc("GET /orders/", text("all orders"))

@@ -104,11 +104,11 @@ type formApp struct {
 // formSide is a side with a formApp.
 func formSide(a formApp) Side { return Handler(a.handler) }
 
-// slow is how long an order takes, so that two can run at a time.
-const slow = 30 * time.Millisecond
+// orderTime is how long an order takes, so that two can run at a time.
+const orderTime = 30 * time.Millisecond
 
 func (a formApp) handler() http.Handler {
-	s := &shop{}
+	s := &bookshop{}
 	var forms sync.Mutex // one submission at a time, where tokens are looked at
 	rendered := 0
 	mux := http.NewServeMux()
@@ -125,7 +125,7 @@ func (a formApp) handler() http.Handler {
 			forms.Lock()
 			defer forms.Unlock()
 		}
-		time.Sleep(slow)
+		time.Sleep(orderTime)
 		path := s.store(token)
 		if a.redirects {
 			seeOther(w, path)

@@ -172,9 +172,11 @@ func alike(asked, own string) float64 {
 	switch {
 	case asked == own:
 		return exactTerm
+	case isNumber(asked), isNumber(own):
+		return 0 // 301 is not nearly 302
 	case len(asked) >= 4 && strings.HasPrefix(own, asked), len(own) >= 4 && strings.HasPrefix(asked, own):
 		return prefixTerm
-	case len(asked) < 4 || isNumber(asked) || isNumber(own):
+	case len(asked) < 4:
 		return 0
 	}
 	allowed := 1
@@ -230,7 +232,7 @@ var empty = map[string]bool{
 	"the": true, "and": true, "for": true, "with": true, "that": true, "this": true, "from": true, "not": true, "are": true, "was": true,
 	"has": true, "its": true, "error": true, "you": true, "but": true, "when": true, "what": true, "why": true, "how": true, "does": true,
 	"to": true, "is": true, "it": true, "of": true, "in": true, "on": true, "or": true, "an": true, "at": true, "as": true, "be": true, "my": true,
-	"http": true, "https": true, "example": true,
+	"http": true, "https": true, "example": true, "code": true,
 }
 
 // words are the words of a text in small letters, without those that say nothing.

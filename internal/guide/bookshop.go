@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// shop is the app behind most reproductions: it stores orders, and says how many.
-type shop struct {
+// bookshop is the app behind most reproductions: it stores orders, and says how many.
+type bookshop struct {
 	mu     sync.Mutex
 	orders int
 	seen   map[string]int // the order of each form token
@@ -20,7 +20,7 @@ type shop struct {
 const count = "/count"
 
 func newShop() *http.ServeMux {
-	s := &shop{}
+	s := &bookshop{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, _ *http.Request) { seeOther(w, s.store("")) })
 	mux.HandleFunc("GET /orders", text("all orders"))
@@ -30,7 +30,7 @@ func newShop() *http.ServeMux {
 }
 
 // store stores an order, unless its token has one, and returns its path.
-func (s *shop) store(token string) string {
+func (s *bookshop) store(token string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.seen[token]; token != "" && n > 0 {
@@ -44,7 +44,7 @@ func (s *shop) store(token string) string {
 	return fmt.Sprintf("/orders/%d", s.orders)
 }
 
-func (s *shop) tell(w http.ResponseWriter, _ *http.Request) {
+func (s *bookshop) tell(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, _ = fmt.Fprint(w, s.orders) // the client is gone, if anything
