@@ -3,6 +3,7 @@ package repeats
 import (
 	"bytes"
 	"hash/maphash"
+	"math/bits"
 )
 
 // Entry is one request as a log tells it. Its bytes belong to the parser, until the
@@ -77,17 +78,17 @@ type keys struct{ seed maphash.Seed }
 
 func newKeys() keys { return keys{maphash.MakeSeed()} }
 
-// of is a hash over parts, each with its length.
+// of is a hash over parts, in their order.
 func (k keys) of(parts ...[]byte) uint64 {
-	var h maphash.Hash
-	h.SetSeed(k.seed)
+	var h uint64
 	for _, p := range parts {
-		n := len(p)
-		_, _ = h.Write([]byte{byte(n), byte(n >> 8), byte(n >> 16)}) // a hash takes everything
-		_, _ = h.Write(p)
+		h = bits.RotateLeft64(h*oddNumber, 29) ^ maphash.Bytes(k.seed, p)
 	}
-	return h.Sum64()
+	return h
 }
+
+// oddNumber is 2^64 divided by the golden ratio: it spreads what it multiplies.
+const oddNumber = 0x9e3779b97f4a7c15
 
 func (k keys) client(e *Entry) uint64 {
 	return k.of(e.Client, e.Forwarded, e.User, e.Agent, e.Session)
@@ -121,10 +122,7 @@ var assets = [][]byte{
 
 // isAsset reports whether the target is a part of a page, which a browser gets by itself.
 func isAsset(target []byte) bool {
-	path := target
-	if i := bytes.IndexByte(target, '?'); i >= 0 {
-		path = target[:i]
-	}
+	path, _, _ := bytes.Cut(target, []byte("?"))
 	dot := bytes.LastIndexByte(path[max(0, len(path)-6):], '.')
 	if dot < 0 {
 		return false

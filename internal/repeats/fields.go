@@ -1,6 +1,9 @@
 package repeats
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // names are the fields that are read, by the names that people give them. What
 // stands in an object is headers.x or x, where the object is Caddy's request.
@@ -30,8 +33,7 @@ var names = map[string]string{
 	"http_idempotency_key": "key", "idempotency_key": "key", "Idempotency-Key": "key",
 }
 
-// fieldName is a name of names, or a name that is not read, without allocating
-// for the usual ones.
+// fieldName is what a field or an object is called here; "?": it is not read.
 func fieldName(b []byte) string {
 	switch string(b) {
 	case "request":
@@ -49,7 +51,7 @@ func fieldName(b []byte) string {
 	if bytes.HasPrefix(b, []byte("cookie_")) { // nginx's $cookie_NAME
 		return "session"
 	}
-	return ""
+	return "?"
 }
 
 // field takes a value of the line to the entry. parent is the object it stands in:
@@ -152,13 +154,8 @@ var sessionCookies = []string{"sessionid", "PHPSESSID", "JSESSIONID", "connect.s
 func sessionOf(header []byte) []byte {
 	for part := range bytes.SplitSeq(header, []byte(";")) {
 		name, value, ok := bytes.Cut(bytes.TrimSpace(part), []byte("="))
-		if !ok {
-			continue
-		}
-		for _, known := range sessionCookies {
-			if string(name) == known {
-				return value
-			}
+		if ok && slices.Contains(sessionCookies, string(name)) {
+			return value
 		}
 	}
 	return nil

@@ -109,6 +109,7 @@ func (g *generator) innocent() {
 	switch g.rand.IntN(8) {
 	case 0, 1, 2: // Post/Redirect/Get
 		say(1, "GET /cart", 200)
+		say(1, "POST /contact", 200)
 		say(2, "POST /orders", 303)
 		say(2, "GET /orders/"+strconv.Itoa(who), 200)
 	case 3: // corrected, after a mistake
@@ -131,6 +132,7 @@ func (g *generator) innocent() {
 		say(3, "POST /login", 401)
 		say(5, "POST /login", 302)
 		say(5, "GET /account", 200)
+		g.after(2, line{who, agentHook, "POST /hooks/push", 200})
 	}
 }
 

@@ -190,9 +190,9 @@ func unescape(to, raw []byte) []byte {
 			}
 			i = min(i+digits, len(raw)-1)
 			if c == 'x' {
-				to = append(to, byte(n))
+				to = append(to, byte(n)) //nolint:gosec // two digits
 			} else {
-				to = utf8.AppendRune(to, rune(n)) // half of a pair becomes U+FFFD
+				to = utf8.AppendRune(to, rune(n)) //nolint:gosec // four digits; half of a pair becomes U+FFFD
 			}
 		default:
 			to = append(to, c)

@@ -179,13 +179,13 @@ func (w *watcher) repeat(c *client, first, second *event, between pages) (findin
 	default:
 		f.class, f.score = Retry, 2
 	}
-	w.weigh(&f, between)
+	f.weigh(between)
 	f.mend = repeatMend(c.agent, first.method, first.key != 0)
 	return f, true
 }
 
 // weigh counts what speaks for and against a repetition.
-func (w *watcher) weigh(f *finding, between pages) {
+func (f *finding) weigh(between pages) {
 	a, b := &f.first, &f.second
 	switch {
 	case a.key != 0 && a.key == b.key:
@@ -206,19 +206,19 @@ func (w *watcher) weigh(f *finding, between pages) {
 	if a.method == put || a.method == del {
 		f.because(idempotent)
 	}
-	if f.client.agent >= program {
+	if f.client.agent >= program && f.class != Rerun { // programs do send again what broke
 		f.because(ofProgram)
 	}
-	w.weighClient(f)
+	f.weighClient()
 }
 
-func (w *watcher) weighClient(f *finding) {
+func (f *finding) weighClient() {
 	switch {
 	case f.client.named:
 		f.because(named)
 	case f.client.agent == noAgent:
 		f.because(agentless)
-	case w.addresses[f.client.address] >= manyBrowsers:
+	case f.client.address.most >= manyBrowsers:
 		f.because(shared)
 	}
 }
@@ -238,7 +238,7 @@ func (w *watcher) judgeRedirect(c *client, i int) {
 	f := finding{client: c, first: *ev, second: *next, turn: turn(ev.status, ev.method, next.method)}
 	if next.method == get {
 		f.class = LostMethod
-		w.judgeLost(&f)
+		judgeLost(&f)
 	} else if next.method == ev.method && ev.method != post {
 		f.class = MethodKept
 		judgeKept(&f)
@@ -246,7 +246,7 @@ func (w *watcher) judgeRedirect(c *client, i int) {
 	if f.score == 0 {
 		return
 	}
-	w.weighRedirect(&f)
+	f.weighRedirect()
 	w.tally.add(w.tally.route(ev.target), &f)
 }
 
@@ -269,7 +269,7 @@ func follower(c *client, i int) *event {
 
 // judgeLost: was it Post/Redirect/Get, as it should be, or did the redirect mean
 // the same request at another address?
-func (w *watcher) judgeLost(f *finding) {
+func judgeLost(f *finding) {
 	a, b := &f.first, &f.second
 	from, to := pathOf(a.target), pathOf(b.target)
 	same := from == to
@@ -317,8 +317,8 @@ func judgeKept(f *finding) {
 	}
 }
 
-func (w *watcher) weighRedirect(f *finding) {
-	if !f.client.named && w.addresses[f.client.address] >= manyBrowsers {
+func (f *finding) weighRedirect() {
+	if !f.client.named && f.client.address.most >= manyBrowsers {
 		f.because(shared)
 	}
 }
@@ -357,7 +357,7 @@ func (w *watcher) judgeChain(c *client, i int) {
 	}
 	f.hops = hops
 	f.turn = turn(f.first.status, f.first.method, f.first.method)
-	w.weighRedirect(&f)
+	f.weighRedirect()
 	w.tally.add(w.tally.route(f.first.target), &f)
 }
 

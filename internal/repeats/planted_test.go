@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -49,6 +50,9 @@ func TestPlantedFindingsAreFoundAndNothingElse(t *testing.T) {
 		want := map[Class]int{
 			DoubleClick: p.DoubleClicks, Retry: p.Retries, Resubmit: p.Resubmits, Rerun: p.Reruns,
 			LostMethod: p.Lost, MethodKept: p.Kept, Loop: p.Loops, Chain: p.Chains,
+		}
+		if sure := counted(r, false); !maps.Equal(sure, want) {
+			t.Errorf("seed %d: %v of medium or high sureness, want %v", seed, sure, want)
 		}
 		got := counted(r, true)
 		for class, n := range want {

@@ -89,6 +89,7 @@ type Summary struct {
 	Dropped     int  `json:"dropped"`     // clients forgotten before their time: a limit was reached
 	Crowded     int  `json:"crowded"`     // times that requests of one client were forgotten before their time
 	Uncounted   int  `json:"uncounted"`   // findings on routes over the limit
+	LeftOut     int  `json:"left_out"`    // findings that are not in the report: they are less sure than was asked for
 	WholeTimes  bool `json:"whole_times"` // times are in whole seconds: gaps are up to a second off
 }
 
@@ -225,9 +226,11 @@ func (r *reader) group(key groupKey, g *group, o Options) Group {
 	}
 	minus := 0
 	if g.best.isRepeat() {
-		var share int
-		minus, share = r.tally.often(key.route)
 		out.Submits = r.tally.routes[key.route].submissions
+		var share int
+		if key.class != Rerun {
+			minus, share = r.tally.often(key.route)
+		}
 		if minus > 0 {
 			out.Reasons = append(out.Reasons, Reason{usualText(share), g.n, "less"})
 		}
@@ -244,7 +247,7 @@ func (r *reader) group(key groupKey, g *group, o Options) Group {
 	}
 	for i, n := range g.reasons {
 		if n > 0 {
-			out.Reasons = append(out.Reasons, Reason{reasonTexts[i], n, direction(reason(i))}) //nolint:gosec // below reasonCount
+			out.Reasons = append(out.Reasons, Reason{reasonTexts[i], n, direction(reason(i))})
 		}
 	}
 	out.Unlikely = out.Sure.High+out.Sure.Medium == 0

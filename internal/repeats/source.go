@@ -65,6 +65,7 @@ type source struct {
 	entry  Entry // of the line that was read last
 	line   int   // its number
 	last   bool  // it was the last
+	limit  int   // bytes of the longest line that is read
 	bad    func(s *source, line int, err error)
 }
 
@@ -132,7 +133,7 @@ func (r *countingReader) Read(b []byte) (int, error) {
 
 // start begins to read.
 func (s *source) start(limits Limits, progress func(n int)) error {
-	s.parser = newParser(s.format)
+	s.parser, s.limit = newParser(s.format), limits.Line
 	return s.open(limits.Line, progress)
 }
 
@@ -183,7 +184,9 @@ func (s *source) next(ctx context.Context) (bool, error) {
 			return false, ctx.Err()
 		}
 		text, err := s.lines.ReadSlice('\n')
-		s.line++
+		if len(text) > 0 {
+			s.line++
+		}
 		long := errors.Is(err, bufio.ErrBufferFull)
 		for errors.Is(err, bufio.ErrBufferFull) {
 			if ctx.Err() != nil {
@@ -197,7 +200,7 @@ func (s *source) next(ctx context.Context) (bool, error) {
 		s.last = err != nil
 		text = trimEnd(text)
 		switch {
-		case long:
+		case long || len(text) > s.limit:
 			s.bad(s, s.line, errLong)
 			continue
 		case len(text) == 0:

@@ -92,7 +92,7 @@ func (t *tally) add(route string, f *finding) {
 	g.scores[min(max(f.score-lowestScore, 0), scores-1)]++
 	f.why.each(func(r reason) { g.reasons[r]++ })
 	g.gaps[rounded(f.second.start-f.first.start)]++
-	if f.isRepeat() {
+	if f.isRepeat() && f.class != Rerun { // what broke says nothing of how a route is used
 		t.routes[route].repeats++
 	}
 }

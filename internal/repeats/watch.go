@@ -44,17 +44,25 @@ func schemeOf(b []byte) scheme {
 
 // client is somebody who submitted something lately.
 type client struct {
-	key, address uint64
-	shown        string // its address
-	agent        kind
-	named        bool // the log has a user or a session
-	last         int64
+	key     uint64
+	address *address
+	shown   string // its address
+	agent   kind
+	named   bool // the log has a user or a session
+	last    int64
 
 	events []event // by start
 	judged int     // so many of them were
 	runs   []run
 
 	older, newer *client
+}
+
+// address is where clients submit from at one time.
+type address struct {
+	key     uint64
+	clients int
+	most    int // at one time, as long as there are any
 }
 
 // kind is what a user agent says of a client.
@@ -104,7 +112,7 @@ type watcher struct {
 	clients        map[uint64]*client
 	oldest, newest *client // by their last request
 	requests       int     // held, of all clients
-	addresses      map[uint64]int
+	addresses      map[uint64]*address
 	before         lookbackRing
 	strings        map[string]string
 }
@@ -112,7 +120,7 @@ type watcher struct {
 func newWatcher(o Options, t *tally) *watcher {
 	return &watcher{
 		keys: newKeys(), within: o.Within.Milliseconds(), limits: o.Limits, tally: t,
-		clients: make(map[uint64]*client), addresses: make(map[uint64]int),
+		clients: make(map[uint64]*client), addresses: make(map[uint64]*address),
 		strings: make(map[string]string),
 	}
 }
@@ -199,14 +207,26 @@ func (w *watcher) watch(key uint64, e *Entry) *client {
 		w.leave(w.oldest)
 	}
 	c := &client{
-		key: key, address: w.keys.of(e.Client, e.Forwarded), shown: shownAddress(e),
+		key: key, address: w.addressOf(e), shown: shownAddress(e),
 		agent: kindOf(e.Agent), named: len(e.User) > 0 || len(e.Session) > 0, last: e.Time,
 	}
 	w.clients[key] = c
-	w.addresses[c.address]++
 	w.link(c)
 	w.before.take(key, func(ev event) { w.add(c, ev) })
 	return c
+}
+
+// addressOf counts one more client at the address.
+func (w *watcher) addressOf(e *Entry) *address {
+	key := w.keys.of(e.Client, e.Forwarded)
+	a := w.addresses[key]
+	if a == nil {
+		a = &address{key: key}
+		w.addresses[key] = a
+	}
+	a.clients++
+	a.most = max(a.most, a.clients)
+	return a
 }
 
 // shownAddress is the client's own address, where a proxy stands between.
@@ -268,8 +288,8 @@ func (w *watcher) leave(c *client) {
 	w.requests -= len(c.events)
 	w.unlink(c)
 	delete(w.clients, c.key)
-	if w.addresses[c.address]--; w.addresses[c.address] == 0 {
-		delete(w.addresses, c.address)
+	if c.address.clients--; c.address.clients == 0 {
+		delete(w.addresses, c.address.key)
 	}
 }
 
