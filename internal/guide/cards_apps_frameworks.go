@@ -31,7 +31,6 @@ var frameworkCards = []Card{
 		Signature: []string{
 			"change default redirect code to 303", "`redirect` defaults to 303",
 			"assert 303 == 302", "assert 302 == 303", "AssertionError: 303 != 302",
-			`"DELETE /items/7 HTTP/1.1" 302 -`,
 		},
 		Symptom: "Before: DELETE /items/7 with a redirect to /items goes on as DELETE /items, and the list is gone, or the answer is 405. " +
 			"After the update: tests that expect 302 fail, and so do clients that expect a POST again behind a redirect.",
@@ -52,7 +51,7 @@ var frameworkCards = []Card{
 	{
 		ID:        "django-redirect-302",
 		Title:     "Django's redirect() and HttpResponseRedirect answer 302, and there is no 303",
-		Signature: []string{"HttpResponseRedirect status_code=302", `"DELETE /items/7 HTTP/1.1" 302 0`, "Method Not Allowed (DELETE): /items"},
+		Signature: []string{"<HttpResponseRedirect status_code=302", "Method Not Allowed (DELETE):", "Method Not Allowed (PUT):", "Method Not Allowed (PATCH):"},
 		Symptom:   "A script, htmx or Unpoly sends DELETE or PUT, the view redirects to the list, and the list gets a DELETE: 405, or all of it is deleted.",
 		Mechanism: whyKept + " Django has classes for 301, 302 and, with preserve_request of Django 5.2, 307 and 308. None is 303.",
 		Fixes: []Fix{
@@ -70,7 +69,7 @@ var frameworkCards = []Card{
 	{
 		ID:        "rails-redirect-to-302",
 		Title:     "Rails' redirect_to answers 302, and a DELETE goes on to delete the parent",
-		Signature: []string{"Completed 302 Found", `No route matches [DELETE] "/items"`, "Redirected to http://localhost:3000/items"},
+		Signature: []string{"Completed 302 Found", `No route matches [DELETE]`, "ActionController::RoutingError (No route matches [DELETE]"},
 		Symptom:   "With Turbo or fetch, destroying one record sends DELETE to the page that it redirects to. That is a routing error at best; where the target is a resource of its own, it is destroyed too.",
 		Mechanism: whyKept + " redirect_to has 302 as its status unless the call names another one. Only the scaffold's destroy, since Rails 7, says status: :see_other.",
 		Fixes: []Fix{
@@ -88,7 +87,7 @@ var frameworkCards = []Card{
 	{
 		ID:        "express-redirect-302",
 		Title:     "Express' res.redirect() answers 302 after PUT and DELETE",
-		Signature: []string{"Found. Redirecting to /items", "Cannot DELETE /items", "Cannot PUT /items"},
+		Signature: []string{"Found. Redirecting to", "Cannot DELETE /", "Cannot PUT /", "Cannot PATCH /"},
 		Symptom:   "fetch(url, {method: \"DELETE\"}) ends with 404 \"Cannot DELETE /items\", though the item was deleted; or a route for DELETE /items runs that nobody called.",
 		Mechanism: whyKept + " res.redirect(url) sets 302 where no status is given.",
 		Fixes: []Fix{
@@ -108,7 +107,7 @@ var frameworkCards = []Card{
 		Title: "Inertia: a 302 after PUT, PATCH or DELETE is followed with the same method",
 		Signature: []string{
 			"The PATCH method is not supported for route users. Supported methods: GET, HEAD, POST.",
-			"The PUT method is not supported for this route. Supported methods: GET, HEAD.", "405 (Method Not Allowed)",
+			"The PUT method is not supported for this route. Supported methods: GET, HEAD.",
 		},
 		Symptom:   "The record is saved, and then Inertia shows a modal with the framework's page for 405.",
 		Mechanism: whyKept + " Inertia's own server adapters turn 302 into 303 for these methods. A redirect that does not pass through the adapter (another middleware, a login guard, a framework without an adapter) stays 302.",
@@ -127,7 +126,7 @@ var frameworkCards = []Card{
 	{
 		ID:        "fastapi-307-after-post",
 		Title:     "FastAPI's RedirectResponse answers 307, so that Post/Redirect/Get ends in 405",
-		Signature: []string{`{"detail":"Method Not Allowed"}`, `"POST /items HTTP/1.1" 307 Temporary Redirect`, "405 Method Not Allowed"},
+		Signature: []string{`{"detail":"Method Not Allowed"}`, "HTTP/1.1\" 307 Temporary Redirect"},
 		Symptom:   `A form is posted, what it asks for is done, and the browser shows {"detail":"Method Not Allowed"}.`,
 		Mechanism: "RedirectResponse of Starlette has 307 as its default. After 307 a client repeats the request as it was, body and all; the page of the result has only a route for GET.",
 		Fixes: []Fix{
@@ -148,7 +147,7 @@ var frameworkCards = []Card{
 	{
 		ID:        "nextjs-redirect-307",
 		Title:     "Next.js: redirect() in a route handler and NextResponse.redirect() answer 307, and the POST goes on",
-		Signature: []string{"NEXT_REDIRECT", "POST /api/orders 307", "405 (Method Not Allowed)"},
+		Signature: []string{"NEXT_REDIRECT", "POST /api/orders 307"},
 		Symptom:   "A form posts to a route handler, and the page it redirects to gets a POST with the form's fields: 405, or the order is made again behind a rewrite.",
 		Mechanism: "redirect() answers 303 within a server action, and 307 everywhere else; NextResponse.redirect(url) answers 307 unless a status is given. After 307 the client repeats method and body.",
 		Fixes: []Fix{
@@ -169,7 +168,7 @@ var frameworkCards = []Card{
 	{
 		ID:        "turbo-form-must-redirect",
 		Title:     "Turbo shows nothing when a form is answered with 200",
-		Signature: []string{"Form responses must redirect to another location", "Error: Form responses must redirect to another location"},
+		Signature: []string{"Error: Form responses must redirect to another location"},
 		Symptom:   "The form is sent, the server renders it again with its errors, and the page does not change. The console has the error.",
 		Mechanism: "Turbo takes a redirect for success and 4xx or 5xx for a form with errors. 200 without a redirect could be sent again by a reload, so that Turbo refuses to show it.",
 		Fixes: []Fix{
@@ -227,7 +226,7 @@ func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(s.code)
 		return
 	}
-	_, _ = fmt.Fprint(w, s.items)
+	_, _ = fmt.Fprint(w, s.items) //nolint:gosec // it is a number
 }
 
 // redirects is an app that saves what is sent with method, and redirects to a page

@@ -62,7 +62,7 @@ var onceCards = []Card{
 	{
 		ID:        "idempotency-check-then-set",
 		Title:     "Two requests with one key at the same time both run",
-		Signature: []string{"Fix race condition when processing statuses twice with the same idempotency key", "duplicate key value violates unique constraint", "Idempotency-Key"},
+		Signature: []string{"Fix race condition when processing statuses twice with the same idempotency key", "duplicate key value violates unique constraint"},
 		Symptom:   "A double click, or a retry that comes while the first request still runs, makes two orders, though the key is the same. One after the other it works.",
 		Mechanism: "The key is looked for, and written down later, often only when the work is done. Whoever looks in between finds nothing.",
 		Fixes: []Fix{
@@ -120,7 +120,7 @@ var onceCards = []Card{
 	{
 		ID:        "set-cookie-replayed",
 		Title:     "Set-Cookie is replayed with the stored answer",
-		Signature: []string{"Set-Cookie", "Idempotent-Replayed: true", "KeepResponseHeaders"},
+		Signature: []string{"Set-Cookie replayed", "Idempotent-Replayed: true\nSet-Cookie:", "KeepResponseHeaders"},
 		Symptom:   "A retry hours later sets the session cookie of then: it ends a newer session, or signs in whoever has the key. In Fiber with EnableSplittingOnParsers the cookie came back in two pieces.",
 		Mechanism: "All headers of the first answer are stored and sent again. Most belong to that one exchange: Set-Cookie, Date, Age, what is per connection.",
 		Fixes: []Fix{
@@ -151,7 +151,7 @@ var onceCards = []Card{
 	{
 		ID:        "same-key-other-body",
 		Title:     "Another body under a used key gets the old answer, and is dropped",
-		Signature: []string{"Keys for idempotent requests can only be used with the same parameters they were first used with", "idempotency_error", "422 Unprocessable"},
+		Signature: []string{"Keys for idempotent requests can only be used with the same parameters they were first used with", "idempotency_error"},
 		Symptom:   "A client reuses a key by mistake (one per session, or a correlation id). Its second order is answered with 201 and the first order's number, and is never made.",
 		Mechanism: "The store knows the key, and not what was sent with it. So it cannot tell a retry from something new.",
 		Fixes: []Fix{
@@ -214,7 +214,7 @@ var onceCards = []Card{
 	{
 		ID:        "agent-runs-tool-again",
 		Title:     "An agent runs a tool again that has already done its work",
-		Signature: []string{"Tool re-execution on task retry has no idempotency guard", "tool_call_id"},
+		Signature: []string{"Tool re-execution on task retry has no idempotency guard", "duplicate payments, emails, trades"},
 		Symptom:   "A payment, a mail or a trade is made twice: the tool did it, its answer was lost or did not please a check, and the agent, or the framework around it, ran the task again.",
 		Mechanism: "Frameworks retry a task as a whole, with its tools, and each call is new to the tool. A rule such as \"a stale PENDING has failed\" repeats what was done before the crash.",
 		Fixes: []Fix{

@@ -52,7 +52,7 @@ var proxyCards = []Card{
 	{
 		ID:        "head-redirects-otherwise",
 		Title:     "HEAD is redirected with another status than GET",
-		Signature: []string{"HTTP/1.1 308 Permanent Redirect", "HTTP/2 308", "curl -I shows 308, the browser 301"},
+		Signature: []string{"Send 301/302 for HEAD request in a redirect", "curl -I shows 308, the browser 301"},
 		Symptom:   "curl -I and monitors see 308 or 307, browsers and crawlers 301 or 302. A cache that keeps one serves it for the other; a check that wants 301 fails.",
 		Mechanism: "The redirect picks 301 or 302 for GET, and 308 or 307 for every other method, HEAD among them. RFC 9110 wants the same header for HEAD as for GET.",
 		Fixes: []Fix{

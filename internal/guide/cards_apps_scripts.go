@@ -18,7 +18,7 @@ var scriptCards = []Card{
 	{
 		ID:        "fetch-opaqueredirect",
 		Title:     "A browser's fetch cannot read a redirect",
-		Signature: []string{`type: "opaqueredirect"`, "opaqueredirect", "status: 0", `response.headers.get("Location") is null`},
+		Signature: []string{"opaqueredirect", `type: "opaqueredirect", status: 0`},
 		Symptom:   `With redirect: "manual" a script gets status 0, no Location and no headers; without it, the script gets the page at the end and does not learn what came before.`,
 		Mechanism: `The Fetch standard hides a redirect from scripts, since its target may hold what the script must not see: redirect: "manual" gives an opaque-redirect answer. XMLHttpRequest has no such mode, and follows. ` +
 			"Node's fetch is no browser's: it shows the 3xx as it is, so that a test with Node passes.",
@@ -27,7 +27,7 @@ var scriptCards = []Card{
 			{Text: "Answer scripts with 200 and the address in JSON.", NotWhen: "Forms without a script use the same route: they need the redirect. Tell the two apart by a header of the request."},
 		},
 		Prevent: "Tests of such scripts run in a browser.",
-		Setting: "forms: {stage: enforce} (--protect): a request with Seeother-Redirect: manual gets 200 and {\"status\": 303, \"location\": …} in place of a redirect. In a Go program: seeother.Scripts(mux)", Docs: "docs/forms.md",
+		Setting: "Nothing to switch on: through the gateway, a request with the header Seeother-Redirect: manual gets 200 and {\"status\": 303, \"location\": …} in place of a redirect. In a Go program: seeother.Scripts(mux)", Docs: "docs/forms.md",
 		Affected: "All browsers, by the standard",
 		Sources:  []string{"https://fetch.spec.whatwg.org/#concept-filtered-response-opaque-redirect", fetchRedirect},
 		Issues:   []string{"whatwg/fetch#601", "bigskysoftware/htmx#2052"},
@@ -37,7 +37,7 @@ var scriptCards = []Card{
 	{
 		ID:        "htmx-cannot-see-redirect",
 		Title:     "htmx does not see a 3xx, nor the HX- headers that came with it",
-		Signature: []string{"HX-Redirect", "HX-Trigger", "htmx:beforeSwap", "HTMX stops the browser from redirecting `302` responses"},
+		Signature: []string{"HX-Redirect", "HX-Trigger", "HTMX stops the browser from redirecting `302` responses"},
 		Symptom:   "After a form is saved, the whole page of the target is put into the element; HX-Redirect, HX-Trigger and HX-Push-Url of the redirect do nothing.",
 		Mechanism: "htmx sends with XMLHttpRequest. The browser follows redirects within it and hands over the last answer only, with the last answer's headers.",
 		Fixes: []Fix{
@@ -164,7 +164,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p.policy != "" {
 			w.Header().Set("Content-Security-Policy", p.policy)
 		}
-		_, _ = fmt.Fprint(w, "<!doctype html><title>card</title><link rel=icon href=data:,>", p.html)
+		_, _ = fmt.Fprint(w, "<!doctype html><title>card</title><link rel=icon href=data:,>", p.html) //nolint:gosec // it is a page of a card
 	case p.app != nil:
 		p.app.ServeHTTP(w, r)
 	default:
@@ -179,7 +179,7 @@ const tellScript = `const tell = text => fetch("/told", {method: "POST", body: t
 const chromiumWait = 60 * time.Second
 
 // inChromium is an act that shows a page in Chromium until it has told what it saw.
-func inChromium(make func(lab *Lab, w *witness) (*page, error)) act {
+func inChromium(newPage func(lab *Lab, w *witness) (*page, error)) act {
 	return func(ctx context.Context, lab *Lab) (bool, []Step, string, error) {
 		path, err := lab.Need("chromium", "chromium")
 		if err != nil {
@@ -191,7 +191,7 @@ func inChromium(make func(lab *Lab, w *witness) (*page, error)) act {
 		}
 		version := chromiumVersion(said)
 		w := &witness{}
-		p, err := make(lab, w)
+		p, err := newPage(lab, w)
 		if err != nil {
 			return false, nil, "", err
 		}

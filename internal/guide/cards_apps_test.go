@@ -85,3 +85,33 @@ func TestACardOfAnAppIsComplete(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatPeopleSeeFindsTheCardOfTheirApp(t *testing.T) {
+	for query, want := range map[string]string{
+		"change default redirect code to 303":                     "flask-default-302",
+		"flask redirect 303 instead of 302 tests fail":            "flask-default-302",
+		"E       assert 303 == 302":                               "flask-default-302",
+		"Error: Form responses must redirect to another location": "turbo-form-must-redirect",
+		"Cannot DELETE /users":                                    "express-redirect-302",
+		"htmx hx-redirect ignored after 302":                      "htmx-cannot-see-redirect",
+		"fetch opaqueredirect":                                    "fetch-opaqueredirect",
+		"Response to preflight request doesn't pass access control check: Redirect is not allowed for a preflight request.":                                "cors-preflight-redirected",
+		"Refused to send form data to 'https://pay.example/' because it violates the following Content Security Policy directive: \"form-action 'self'\".": "csp-form-action-redirect",
+		"curl -X POST -L http://localhost:5000/orders": "curl-x-post-l",
+		"python requests put loses body after 301":     "requests-put-301-loses-body",
+		"proxy_next_upstream non_idempotent":           "nginx-retries-post",
+		"[CRITICAL] WORKER TIMEOUT (pid:1234)":         "gateway-timeout-retry",
+		"redis failover lost acknowledged writes":      "redis-failover-loses-keys",
+		"crewai runs the tool again":                   "agent-runs-tool-again",
+		"Task timed out after 30.03 seconds":           "in-progress-expires",
+		"idempotency key reused with other body":       "same-key-other-body",
+	} {
+		if hits := Search(query, 3); len(hits) == 0 || hits[0].Card.ID != want {
+			var got []string
+			for _, h := range hits {
+				got = append(got, h.Card.ID)
+			}
+			t.Errorf("%q found %v, want %s", query, got, want)
+		}
+	}
+}
