@@ -99,6 +99,27 @@ func TestARedirectFromAPublicToAPrivateAddress(t *testing.T) {
 	}
 }
 
+// A Transport that is not Go's own shows no connections: the name decides.
+func TestAddressesThatArePrivateByTheirName(t *testing.T) {
+	t.Parallel()
+	tests := map[string]bool{ // whether they are
+		"127.0.0.1": true, "127.9.9.9": true, "localhost": true, "LOCALHOST.": true, "app.localhost": true, "10.0.0.1": true, "172.31.0.1": true,
+		"192.168.1.1": true, "169.254.169.254": true, "0.0.0.0": true, "0.1.2.3": true, "100.64.0.1": true, "192.0.0.1": true, "198.18.0.1": true,
+		"224.0.0.1": true, "255.255.255.255": true, "[::1]": true, "[::]": true, "[fe80::1]": true, "[fd00::1]": true, "[fec0::1]": true, "[ff02::1]": true,
+		"[::ffff:10.0.0.1]": true, "[64:ff9b::a00:1]": true,
+
+		"203.0.113.5": false, "172.32.0.1": false, "100.128.0.1": false, "8.8.8.8": false, "[2001:db8::1]": false, "[64:ff9b::808:808]": false,
+		"notlocalhost": false, "localhost.example": false, "10.0.0.1.example": false,
+	}
+	for host, private := range tests {
+		s := &script{answers: []answer{to(302, "Location", "http://"+host+"/"), to(200)}}
+		_, err := (&seeother.Client{Transport: s}).Do(request(t, "GET", "http://public.example/", ""))
+		if private != errors.Is(err, seeother.ErrPrivate) || !private && err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
 // A connection that was made for somebody who may go there is no way in.
 func TestAnIdleConnectionToAPrivateAddressIsNotUsed(t *testing.T) {
 	t.Parallel()

@@ -269,6 +269,31 @@ func TestHeadersThatGoAndHeadersThatStay(t *testing.T) {
 	}
 }
 
+func TestTrailersAndCodingsGoWithTheBody(t *testing.T) {
+	t.Parallel()
+	s := &script{answers: []answer{to(303, "Location", "/b"), to(200)}}
+	r := request(t, "POST", "http://a.example/", "text")
+	r.TransferEncoding, r.Trailer = []string{"chunked"}, http.Header{"Checksum": nil}
+	if _, err := (&seeother.Client{Transport: s}).Do(r); err != nil {
+		t.Fatal(err)
+	}
+	if next := s.sent[1]; next.Body != nil || next.GetBody != nil || next.ContentLength != 0 || next.TransferEncoding != nil || next.Trailer != nil {
+		t.Errorf("sent %+v", next)
+	}
+}
+
+func TestABodyThatWasMadeForAPolicyThatRefusesIsClosed(t *testing.T) {
+	t.Parallel()
+	b := &body{Reader: strings.NewReader("text")}
+	r := request(t, "PUT", "http://a.example/", "text")
+	r.GetBody = func() (io.ReadCloser, error) { return b, nil }
+	s := &script{answers: []answer{to(307, "Location", "/b")}}
+	client := &seeother.Client{Transport: s, Policy: func(seeother.Hop) error { return errors.New("no") }}
+	if _, err := client.Do(r); err == nil || b.closed != 1 {
+		t.Errorf("got %v, closed %d times", err, b.closed)
+	}
+}
+
 func TestAHostSetByHandStaysWithinTheOrigin(t *testing.T) {
 	t.Parallel()
 	s := &script{answers: []answer{to(307, "Location", "/b"), to(307, "Location", "http://b.example/"), to(200)}}
