@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 
+	"github.com/seeother/seeother/internal/guide"
 	"github.com/seeother/seeother/rule"
 )
 
@@ -78,19 +79,36 @@ type sarifRegion struct {
 var sarifLevels = map[rule.Severity]string{rule.Error: "error", rule.Warning: "warning", rule.Info: "note"}
 
 func newSARIFFindings(w *bufio.Writer) *sarifFindings {
-	s := &sarifFindings{jsonItems{w: w}, make(map[string]int)}
-	driver := sarifDriver{Name: "seeother", Version: version(), URI: repository}
-	for i, c := range rule.Checks() {
-		s.ids[c.ID] = i
-		driver.Rules = append(driver.Rules, sarifRule{
+	var rules []sarifRule
+	for _, c := range rule.Checks() {
+		rules = append(rules, sarifRule{
 			ID: c.ID, Short: sarifText{c.Title}, Full: sarifText{c.Title + ". What a client sees: " + c.Client},
-			Help: sarifText{c.Mend}, HelpURI: checksPage + "#" + c.ID, Default: sarifLevel{sarifLevels[c.Severity]},
+			Help: sarifText{c.Mend + explainedBy(c.ID)}, HelpURI: checksPage + "#" + c.ID, Default: sarifLevel{sarifLevels[c.Severity]},
 		})
 	}
+	return startSARIF(w, rules)
+}
+
+// startSARIF begins a log whose results are of these rules.
+func startSARIF(w *bufio.Writer, rules []sarifRule) *sarifFindings {
+	s := &sarifFindings{jsonItems{w: w}, make(map[string]int)}
+	for i, r := range rules {
+		s.ids[r.ID] = i
+	}
+	driver := sarifDriver{Name: "seeother", Version: version(), URI: repository, Rules: rules}
 	tool, err := json.Marshal(map[string]sarifDriver{"driver": driver})
 	s.err = err
 	_, _ = fmt.Fprintf(w, "{\n\"$schema\": %q,\n\"version\": \"2.1.0\",\n\"runs\": [{\"tool\": %s,\n\"columnKind\": \"unicodeCodePoints\",\n\"results\": [", sarifSchema, tool)
 	return s
+}
+
+// explainedBy names the card of a finding, as the end of a text.
+func explainedBy(id string) string {
+	card, ok := guide.For(id)
+	if !ok {
+		return ""
+	}
+	return ". Explained by: seeother explain " + card
 }
 
 func (s *sarifFindings) add(f rule.Finding) {

@@ -448,7 +448,7 @@ func TestReportsAreTheSameEachTime(t *testing.T) {
 	t.Parallel()
 	answers := map[string]http.HandlerFunc{"/x": send(302, "/y"), "/y": send(302, "/x")}
 	body := ""
-	for _, name := range strings.Split("abcdefghijklmnop", "") {
+	for name := range strings.SplitSeq("abcdefghijklmnop", "") {
 		body += "<a href=/" + name + ">"
 		answers["/"+name] = send(302, "/missing-"+name)
 	}

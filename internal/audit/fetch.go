@@ -243,17 +243,16 @@ func (a *answer) fill(res *http.Response) {
 // problem is an error in words without addresses and times, which differ each
 // time.
 func problem(err error) string {
-	var cert *tls.CertificateVerificationError
+	cert, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case errors.Is(err, errPrivate):
 		return "refused: " + errPrivate.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no whole answer in time"
-	case errors.As(err, &cert):
+	case untrusted:
 		return "the certificate is not valid: " + shown(cert.Err.Error())
 	}
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Op + ": " + shown(op.Err.Error())
 	}
 	return shown(err.Error())

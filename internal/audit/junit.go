@@ -89,9 +89,9 @@ func (f *Finding) text() string {
 // String is "GET /old 301 -> /new", without anything that moves a terminal.
 func (e Exchange) String() string {
 	text := e.Method + " " + e.URL
-	for name, value := range e.Sent {
-		if name == "Host" || name == "X-Forwarded-Host" {
-			text += " (" + name + ": " + value + ")"
+	for _, name := range []string{"Host", "X-Forwarded-Host"} {
+		if value, ok := e.Sent[name]; ok {
+			text = fmt.Sprintf("%s (%s: %s)", text, name, value)
 		}
 	}
 	if e.Status != 0 {

@@ -126,10 +126,9 @@ func (r *Report) WriteJSON(w io.Writer) error {
 
 // collector merges outcomes. One goroutine uses it.
 type collector struct {
-	report  Report
-	causes  map[string]int // index of each finding
-	edges   map[Edge]bool
-	dropped int // causes beyond maxFindings
+	report Report
+	causes map[string]int // index of each finding
+	edges  map[Edge]bool
 }
 
 func newCollector(r Report) *collector {

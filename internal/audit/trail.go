@@ -100,13 +100,13 @@ func (f *fetcher) follow(ctx context.Context, r request) *trail {
 // state is a request with its cookies: one that was sent before, without any
 // other cookie since, gets the answer that it got.
 func state(method string, u *url.URL, jar *cookiejar.Jar) string {
-	out := method + " " + normal(u).String()
+	parts := []string{method, normal(u).String()}
 	if jar != nil {
 		for _, c := range jar.Cookies(u) {
-			out += "\x00" + c.Name + "=" + c.Value
+			parts = append(parts, c.Name, c.Value)
 		}
 	}
-	return out
+	return strings.Join(parts, "\x00")
 }
 
 func nextRequest(r request, next seeother.Next, target *url.URL) request {
