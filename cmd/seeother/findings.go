@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seeother/seeother/internal/guide"
 	"github.com/seeother/seeother/rule"
 )
 
@@ -91,7 +92,7 @@ func newFindingWriter(w io.Writer, format string, most int) findingWriter {
 	case formatSARIF:
 		return newSARIFFindings(buffered)
 	}
-	return &textFindings{w: buffered, most: most, color: colored(w), hidden: make(map[string]int), shown: make(map[string]int), told: make(map[string]string)}
+	return &textFindings{w: buffered, most: most, color: colored(w), hidden: make(map[string]int), shown: make(map[string]int), told: make(map[string]string), explained: make(map[string]bool)}
 }
 
 // jsonItems are the items of a JSON array, written as they come.
@@ -129,7 +130,17 @@ func newJSONFindings(w *bufio.Writer) *jsonFindings {
 	return &jsonFindings{jsonItems{w: w}}
 }
 
-func (j *jsonFindings) add(f rule.Finding) { j.item(f) }
+// cardedFinding is a finding with the card that explains it.
+type cardedFinding struct {
+	rule.Finding
+
+	Card string `json:"card,omitempty"` // for "seeother explain"
+}
+
+func (j *jsonFindings) add(f rule.Finding) {
+	card, _ := guide.For(f.ID) // "" where there is none
+	j.item(cardedFinding{f, card})
+}
 
 func (j *jsonFindings) end(s *summary) error {
 	text, err := plainJSON(s)
@@ -146,6 +157,7 @@ type textFindings struct {
 	kept          []rule.Finding
 	shown, hidden map[string]int
 	told          map[string]string // the mend that was written last, by id
+	explained     map[string]bool   // the ids whose card was named
 }
 
 func (t *textFindings) add(f rule.Finding) {
@@ -187,6 +199,10 @@ func (t *textFindings) finding(f rule.Finding, width int) {
 	if f.Mend != "" && t.told[f.ID] != f.Mend {
 		t.told[f.ID] = f.Mend
 		t.line("  %-*s  %-7s  %s %s\n", width, "", "", t.paint(faint, "mend:"), cleaned(f.Mend))
+	}
+	if card, ok := guide.For(f.ID); ok && !t.explained[f.ID] {
+		t.explained[f.ID] = true
+		t.line("  %-*s  %-7s  %s seeother explain %s\n", width, "", "", t.paint(faint, "explain:"), card)
 	}
 }
 

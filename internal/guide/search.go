@@ -145,8 +145,11 @@ func (x *index) byWords(query string) []float64 {
 // a good part of one.
 func (e *entry) named(whole string) float64 {
 	best := 0.0
-	if whole == fold(e.card.ID) {
+	switch id := fold(e.card.ID); {
+	case whole == id:
 		best = 100
+	case len(whole) <= longest && len(id) <= longest && within(whole, id, 2):
+		best = 50
 	}
 	for _, s := range e.signatures {
 		if strings.Contains(whole, s) || len(whole) >= minSignature && strings.Contains(s, whole) {
@@ -160,7 +163,7 @@ func (e *entry) named(whole string) float64 {
 // near leaves out what is far behind the best.
 func near(hits []Hit) []Hit {
 	for i, h := range hits {
-		if h.Score < hits[0].Score/3 {
+		if h.Score < hits[0].Score/2 {
 			return hits[:i]
 		}
 	}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seeother/seeother/internal/audit"
+	"github.com/seeother/seeother/internal/guide"
+	"github.com/seeother/seeother/rule"
+)
+
+// withoutCard are findings that need no card, each with the reason.
+var withoutCard = map[string]string{
+	"no-answer": "a page that gives no answer has a cause of its own each time",
+}
+
+func TestEveryFindingHasACard(t *testing.T) {
+	t.Parallel()
+	var found []string
+	for _, c := range rule.Checks() {
+		found = append(found, c.ID)
+	}
+	for _, c := range audit.Checks() {
+		found = append(found, c.ID)
+	}
+	for _, id := range found {
+		card, ok := guide.For(id)
+		if reason := withoutCard[id]; ok == (reason != "") {
+			t.Errorf("%s: card %q, exception %q: want one of the two", id, card, reason)
+		}
+	}
+	for _, c := range guide.All() {
+		for _, id := range c.Findings {
+			if !slices.Contains(found, id) {
+				t.Errorf("card %s is for %s, which is no finding", c.ID, id)
+			}
+		}
+	}
+}
+
+func TestEveryCardIsWhole(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]bool)
+	for _, c := range guide.All() {
+		if seen[c.ID] {
+			t.Errorf("%s is there twice", c.ID)
+		}
+		seen[c.ID] = true
+		for what, text := range map[string]string{
+			"title": c.Title, "symptom": c.Symptom, "mechanism": c.Mechanism, "prevention": c.Prevent, "setting": c.Setting,
+			"affected": c.Affected, "day": c.Checked, "confidence": string(c.Confidence), "docs": c.Docs,
+		} {
+			if text == "" {
+				t.Errorf("%s has no %s", c.ID, what)
+			}
+		}
+		if len(c.Signature) == 0 || len(c.Fixes) == 0 || len(c.Sources) == 0 || c.Repro.Run == nil {
+			t.Errorf("%s lacks a signature, a mend, a source or a reproduction", c.ID)
+		}
+		if _, err := os.Stat(filepath.Join("../..", c.Docs)); err != nil {
+			t.Errorf("%s: %v", c.ID, err)
+		}
+	}
+	if len(seen) < 40 {
+		t.Errorf("%d cards, want 40", len(seen))
+	}
+}
+
+// The sessions in the docs are what the command prints; -update writes them again.
+func TestExplainPageIsTrue(t *testing.T) {
+	t.Parallel()
+	const file = "../../docs/explain.md"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := sessions(string(text))
+	if len(blocks) < 3 {
+		t.Fatalf("%d sessions in %s", len(blocks), file)
+	}
+	for _, b := range blocks {
+		var out, errOut bytes.Buffer
+		execute(t.Context(), b.args, &out, &errOut)
+		got := strings.TrimSpace(out.String())
+		if *update {
+			text = bytes.Replace(text, []byte(b.want), []byte(got), 1)
+			continue
+		}
+		if got != b.want {
+			t.Errorf("%q prints\n%s\n(%s) and %s says\n%s", b.args, got, errOut.String(), file, b.want)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type session struct {
+	args []string
+	want string
+}
+
+// sessions are the blocks of a page that begin with "$ seeother explain".
+func sessions(page string) []session {
+	var out []session
+	for _, part := range strings.Split(page, "```console\n$ seeother ")[1:] {
+		block, _, _ := strings.Cut(part, "```")
+		command, want, _ := strings.Cut(block, "\n")
+		out = append(out, session{splitWords(command), strings.TrimSpace(want)})
+	}
+	return out
+}
+
+// splitWords knows double quotes, which is all that the page has.
+func splitWords(command string) []string {
+	var out []string
+	for i, part := range strings.Split(command, `"`) {
+		if i%2 == 1 {
+			out = append(out, part)
+			continue
+		}
+		out = append(out, strings.Fields(part)...)
+	}
+	return out
+}
