@@ -48,6 +48,7 @@ submissions happen once, without a change to the app.
   seeother check _redirects                what is wrong with redirect rules
   seeother match GET /old _redirects       which rule answers a request, and why
   seeother import nginx nginx.conf         take rules over from another server
+  seeother trace https://example.com/old   what becomes of a request, hop by hop
   seeother once list --state uncertain     what nobody knows the outcome of
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line or the
@@ -62,7 +63,7 @@ when the app ends by itself (128 and the number of the signal that killed it).`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, fmt.Sprintf("see %s --help", cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newCheck(), newMatch(), newExplain(), newRules(), newImport(), newExport(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newMatch(), newTrace(), newExplain(), newRules(), newImport(), newExport(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
 	return root
 }
 

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		"seeother": main,
 		"shop":     shop,
 		"request":  request,
+		"liar":     liar,
 	})
 }
 

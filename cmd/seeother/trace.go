@@ -182,7 +182,7 @@ func (f *traceFlags) body(in io.Reader) ([]byte, error) {
 		return []byte(f.data), nil
 	}
 	if name != "-" {
-		file, err := os.Open(name)
+		file, err := os.Open(name) //nolint:gosec // the user names it
 		if err != nil {
 			return nil, fmt.Errorf("--data: %w", err)
 		}

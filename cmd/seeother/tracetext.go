@@ -25,8 +25,7 @@ func writeTraceJSON(w io.Writer, t *trace.Trace) error {
 // traceText writes a trace for people. All that a server wrote goes through
 // escaped.
 type traceText struct {
-	strings.Builder
-
+	out    strings.Builder
 	colors bool
 }
 
@@ -38,7 +37,7 @@ func writeTrace(w io.Writer, t *trace.Trace, colors bool) error {
 	}
 	b.ending(&t.End)
 	b.others(t.Others)
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, b.out.String())
 	return err
 }
 
@@ -54,11 +53,11 @@ func (b *traceText) line(name, color, text string) {
 	if text == "" {
 		return
 	}
-	fmt.Fprintf(b, "   %-9s %s\n", name, b.paint(color, escaped(text)))
+	fmt.Fprintf(&b.out, "   %-9s %s\n", name, b.paint(color, escaped(text)))
 }
 
 func (b *traceText) hop(n int, h *trace.Hop) {
-	fmt.Fprintf(b, "%d. %s\n", n, b.paint(bold, escaped(h.Method+" "+h.URL)))
+	fmt.Fprintf(&b.out, "%d. %s\n", n, b.paint(bold, escaped(h.Method+" "+h.URL)))
 	b.line("sent", "", sentOf(h))
 	if h.Status > 0 {
 		b.line("answer", statusColor(h.Status), strings.TrimSpace(fmt.Sprintf("%d %s", h.Status, http.StatusText(h.Status)))+locationOf(h))
@@ -267,21 +266,21 @@ var endings = map[trace.Kind]struct{ text, color string }{
 
 func (b *traceText) ending(e *trace.End) {
 	is := endings[e.Kind]
-	fmt.Fprintf(b, "%s: %s\n", b.paint(is.color, is.text), escaped(e.Text))
+	fmt.Fprintf(&b.out, "%s: %s\n", b.paint(is.color, is.text), escaped(e.Text))
 }
 
 func (b *traceText) others(all []trace.Other) {
-	b.WriteString("\nOther clients:\n")
+	b.out.WriteString("\nOther clients:\n")
 	var same []string
 	for _, o := range all {
 		if !o.Differs {
 			same = append(same, o.Client)
 			continue
 		}
-		fmt.Fprintf(b, "   %-17s at %d. it %s\n", o.Client, o.Hop, b.paint(yellow, escaped(o.Text)))
+		fmt.Fprintf(&b.out, "   %-17s after %d. %s\n", o.Client, o.Hop, b.paint(yellow, escaped(o.Text)))
 	}
 	if len(same) > 0 {
-		fmt.Fprintf(b, "   %-17s %s\n", "the same", strings.Join(same, ", "))
+		fmt.Fprintf(&b.out, "   %-17s %s\n", "the same", strings.Join(same, ", "))
 	}
 }
 

@@ -27,6 +27,16 @@ type network struct {
 	mu     sync.Mutex
 	host   string // that the exchange is with
 	failed *TLS   // what was wrong with the last handshake
+	known  looked
+}
+
+// looked is a connection's state that was looked at. Checking a certificate is
+// the dearest part of a hop, and the next hop often has the same.
+type looked struct {
+	host    string
+	version uint16
+	leaf    *x509.Certificate
+	tls     TLS
 }
 
 func newNetwork(c *Config) (*network, error) {
@@ -64,12 +74,26 @@ func (n *network) close() { n.transport.CloseIdleConnections() }
 func (n *network) verify(cs tls.ConnectionState) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	seen := tlsOf(&cs, n.host, n.roots)
+	seen := n.look(&cs, n.host)
 	if n.failed = nil; n.insecure || len(seen.Problems) == 0 {
 		return nil
 	}
 	n.failed = seen
 	return &certificateError{strings.Join(seen.Problems, "; ")}
+}
+
+// look is tlsOf, unless that was called for the same already. It is called with
+// mu held.
+func (n *network) look(cs *tls.ConnectionState, host string) *TLS {
+	k := &n.known
+	if len(cs.PeerCertificates) == 0 {
+		return tlsOf(cs, host, n.roots)
+	}
+	if leaf := cs.PeerCertificates[0]; k.leaf == nil || k.host != host || k.version != cs.Version || !leaf.Equal(k.leaf) {
+		*k = looked{host, cs.Version, leaf, *tlsOf(cs, host, n.roots)}
+	}
+	out := k.tls
+	return &out
 }
 
 // dial connects to where the host is, or to where the Config says that it is.
@@ -110,7 +134,9 @@ func (n *network) exchange(r *http.Request, hop *Hop) (*http.Response, error) {
 		return nil, err
 	}
 	if res.TLS != nil {
-		hop.TLS = tlsOf(res.TLS, r.URL.Hostname(), n.roots)
+		n.mu.Lock()
+		hop.TLS = n.look(res.TLS, r.URL.Hostname())
+		n.mu.Unlock()
 		hop.TLS.notes(hop)
 	}
 	return res, nil

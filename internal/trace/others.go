@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // Other is what another client would have done.
@@ -65,8 +66,8 @@ var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.Me
 //   - okhttp: RetryAndFollowUpInterceptor.buildRedirectRequest and MAX_FOLLOW_UPS,
 //     HttpMethod.redirectsToGet, CookieJar.NO_COOKIES; versions 4.6 to 5.
 //
-// Tests run all but the browser, which the tests of the root package run, and
-// okhttp.
+// The tests here run all but the browser, which test/fetch does with Node and
+// Chromium, and okhttp.
 var profiles = []profile{
 	//                                                                       GET HEAD POST PUT PATCH DELETE QUERY others
 	{"browser", Standard, true, 20, map[int]string{301: "kkgkkkkk", 302: "kkgkkkkk", 303: "kkgggggg", 307: "kkkkkkkk", 308: "kkkkkkkk"}},
@@ -99,7 +100,7 @@ func compare(t *Trace, method string) []Other {
 			continue
 		}
 		o := p.first(t)
-		o.Client, o.Basis = p.name, p.basis
+		o.Client, o.Basis = strings.Replace(p.name, "METHOD", method, 1), p.basis
 		out = append(out, o)
 	}
 	return out

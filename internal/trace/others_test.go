@@ -254,11 +254,11 @@ func TestOthers(t *testing.T) {
 	}{
 		"a form, and 302": {
 			Config{URL: s.url + "/status/302", Body: []byte("a=1")},
-			"curl -X METHOD -L: 1 sends POST to " + s.url + "/end, without the body",
+			"curl -X POST -L: 1 sends POST to " + s.url + "/end, without the body",
 		},
 		"PUT, and 301": {
 			Config{URL: s.url + "/status/301", Method: "PUT", Body: []byte("a=1")},
-			"curl -X METHOD -L: 1 sends PUT to " + s.url + "/end, without the body\n" +
+			"curl -X PUT -L: 1 sends PUT to " + s.url + "/end, without the body\n" +
 				"Go net/http: 1 sends GET to " + s.url + "/end, without the body\n" +
 				"python-requests: 1 sends PUT to " + s.url + "/end, without the body\n" +
 				"okhttp: 1 sends GET to " + s.url + "/end, without the body",
@@ -273,7 +273,7 @@ func TestOthers(t *testing.T) {
 		"a cookie on the way": {
 			Config{URL: s.url + "/cookie"},
 			"curl -L: 1 sends no cookie to " + s.url + "/end: it keeps none by itself\n" +
-				"curl -X METHOD -L: 1 sends no cookie to " + s.url + "/end: it keeps none by itself\n" +
+				"curl -X GET -L: 1 sends no cookie to " + s.url + "/end: it keeps none by itself\n" +
 				"Go net/http: 1 sends no cookie to " + s.url + "/end: it keeps none by itself\n" +
 				"okhttp: 1 sends no cookie to " + s.url + "/end: it keeps none by itself",
 		},

@@ -229,8 +229,10 @@ func (t *tracer) observe(seen seeother.Hop) {
 	hop.nextNotes(seen.Next)
 }
 
-// errLoop ends a chain that would never end.
-var errLoop = errors.New("loop")
+// loopError ends a chain that would never end.
+type loopError struct{ request string }
+
+func (e *loopError) Error() string { return e.request }
 
 // policy lets the Client go on unless it asks what it asked before.
 func (t *tracer) policy(hop seeother.Hop) error {
@@ -240,7 +242,7 @@ func (t *tracer) policy(hop seeother.Hop) error {
 	}
 	key := t.key(hop.NextMethod, hop.Next, size)
 	if at, again := t.seen[key]; again {
-		return fmt.Errorf("%w: %s %s was asked already, by hop %d, and with the same cookies", errLoop, hop.NextMethod, shown(hop.Next), at)
+		return &loopError{fmt.Sprintf("%s %s was asked already, by hop %d, and with the same cookies", hop.NextMethod, shown(hop.Next), at)}
 	}
 	t.seen[key] = len(t.out.Hops) + 1
 	return nil
@@ -313,9 +315,10 @@ func redirects(status int) bool {
 
 // kindOf tells apart what can go wrong.
 func kindOf(ctx context.Context, err error) Kind {
-	switch {
-	case errors.Is(err, errLoop):
+	if _, ok := errors.AsType[*loopError](err); ok {
 		return Loop
+	}
+	switch {
 	case errors.Is(err, seeother.ErrTooManyHops):
 		return TooMany
 	case errors.Is(err, seeother.ErrLocation), errors.Is(err, seeother.ErrPrivate), errors.Is(err, seeother.ErrBody):
