@@ -16,5 +16,7 @@
 // [Status] and [Follow] are the two tables behind all this: which status says
 // what is meant, and what a client does with it.
 //
+// [Client] follows redirects as that table says, in programs that send requests.
+//
 // The package needs nothing but the standard library.
 package seeother
