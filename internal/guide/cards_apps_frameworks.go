@@ -34,7 +34,7 @@ var frameworkCards = []Card{
 		},
 		Symptom: "Before: DELETE /items/7 with a redirect to /items goes on as DELETE /items, and the list is gone, or the answer is 405. " +
 			"After the update: tests that expect 302 fail, and so do clients that expect a POST again behind a redirect.",
-		Mechanism: whyKept + " redirect() had 302 as its default code; Werkzeug 3.2 changed it to 303, with which every method but HEAD becomes GET. Flask's redirect() takes the same default.",
+		Mechanism: whyKept + " redirect() had 302 as its default code; Flask 3.2 and Werkzeug 3.2 each made it 303, with which every method but HEAD becomes GET. Where an older Flask is installed, the mended side of the reproduction names code=303, which is what 3.2 does by itself.",
 		Fixes: []Fix{
 			{Text: `Say the code: redirect(url_for("items"), code=303). It is right in every version.`, NotWhen: "The same request is to be sent to another address: that is code=307, or 308 for good."},
 			{Text: "Update to Flask and Werkzeug 3.2, and look through what relies on the default.", NotWhen: "Clients look for exactly 302, such as some for OAuth and some health checks: name code=302 for them."},
@@ -42,8 +42,8 @@ var frameworkCards = []Card{
 		},
 		Prevent: `No redirect() without a code in routes that change something; a search for redirect( finds them. ` + prevent302,
 		Setting: mendRedirects, Docs: "docs/configuration.md",
-		Affected: "Flask before 3.2 and Werkzeug before 3.2: 302. Flask 3.2 and Werkzeug 3.2 and later: 303. Flask-RESTful, Flask-Admin and others that call redirect() go with it.",
-		Sources:  []string{"https://flask.palletsprojects.com/en/stable/api/#flask.redirect", "https://werkzeug.palletsprojects.com/en/stable/utils/#werkzeug.utils.redirect", fetchRedirect, seeOtherRFC},
+		Affected: "Flask before 3.2 and Werkzeug before 3.2: 302. Flask 3.2 and Werkzeug 3.2 and later: 303, as their change logs say. Flask-RESTful, Flask-Admin and others that call redirect() go with it.",
+		Sources:  []string{"https://flask.palletsprojects.com/en/stable/api/#flask.redirect", "https://github.com/pallets/flask/blob/main/CHANGES.rst", "https://werkzeug.palletsprojects.com/en/stable/utils/#werkzeug.utils.redirect", fetchRedirect, seeOtherRFC},
 		Issues:   []string{"pallets/flask#5895", "pallets/werkzeug#3092", "pallets/werkzeug#2351", "bigskysoftware/htmx#322"},
 		Checked:  verifiedOn, Confidence: High,
 		Repro: Reproduction{Real: "Flask", Run: Compare(flask("before"), flask("since"), deletesOne)},
@@ -283,10 +283,10 @@ func turboSubmits(ctx context.Context, b *Browser, base string) (bool, error) {
 // flaskApp has a third argument that tells which default to show. Where Flask has the
 // new one, the old one is named.
 const flaskApp = `
-import inspect, sys, werkzeug.utils
+import inspect, sys
 from flask import Flask, redirect
 
-default = inspect.signature(werkzeug.utils.redirect).parameters["code"].default
+default = inspect.signature(redirect).parameters["code"].default
 code = {"before": 302, "since": 303}[sys.argv[2]]
 app, items = Flask("shop"), {7, 8, 9}
 

@@ -90,6 +90,7 @@ var scriptCards = []Card{
 		Prevent: "seeother trace -X OPTIONS -H 'Origin: https://app.example' -H 'Access-Control-Request-Method: PUT' URL: no hop.",
 		Setting: "methods: [GET, HEAD, POST, PUT, PATCH, DELETE] in the rule leaves OPTIONS to the app. canonical and slash redirect OPTIONS as well: call the canonical URL", Docs: "docs/rules.md",
 		Affected: "All browsers, by the standard",
+		Findings: []string{"preflight"},
 		Sources:  []string{"https://fetch.spec.whatwg.org/#cors-preflight-fetch-0", "https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CORS/Errors/CORSExternalRedirectNotAllowed"},
 		Issues:   []string{"whatwg/fetch#601"},
 		Checked:  verifiedOn, Confidence: High,
