@@ -19,7 +19,7 @@ function bodyOf(cell) {
 
 async function sendCell(cell) {
   const body = bodyOf(cell);
-  const init = { method: cell.method, headers: cell.headers, cache: "no-store", body };
+  const init = { method: cell.method, headers: cell.headers, cache: "no-store", redirect: cell.mode || "follow", body };
   if (cell.body === "stream") init.duplex = "half";
   try {
     const response = await fetch(cell.url, init);

@@ -17,6 +17,7 @@ type cell struct {
 	Body    string            `json:"body"`
 	URL     string            `json:"url"`
 	Text    string            `json:"text"`
+	Mode    string            `json:"mode"`
 	Headers map[string]string `json:"headers"`
 }
 

@@ -43,7 +43,7 @@ func (s *site) origin(t *testing.T, name string) *httptest.Server {
 	return server
 }
 
-// serve answers /WHO/CELL/from?status=303&to=URL, /WHO/CELL/to, and the page / from
+// serve answers /WHO/CELL/from?status=303&to=URL (as many as wanted), /WHO/CELL/to, and the page / from
 // which Chromium fetches.
 func (s *site) serve(w http.ResponseWriter, r *http.Request, name string) {
 	h := w.Header()
@@ -66,7 +66,9 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, name string) {
 		_, _ = io.WriteString(w, "there")
 		return
 	}
-	h.Set("Location", r.URL.Query().Get("to"))
+	for _, to := range r.URL.Query()["to"] {
+		h.Add("Location", to)
+	}
 	w.WriteHeader(status)
 }
 
