@@ -83,15 +83,11 @@ func severityOf(s audit.Severity) rule.Severity {
 	return map[audit.Severity]rule.Severity{audit.Error: rule.Error, audit.Warning: rule.Warning}[s]
 }
 
-// auditText writes the findings with their evidence, the worst first.
+// auditText writes the findings with their evidence.
 func auditText(w io.Writer, r *audit.Report) error {
 	t := &textFindings{w: bufio.NewWriter(w), color: colored(w)}
-	for _, s := range []audit.Severity{audit.Error, audit.Warning, audit.Info} {
-		for _, f := range r.Findings {
-			if f.Severity == s {
-				t.audited(f)
-			}
-		}
+	for _, f := range r.Findings {
+		t.audited(f)
 	}
 	for _, note := range r.Summary.Notes {
 		t.line("note: %s\n", audit.Clean(note))

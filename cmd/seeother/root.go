@@ -47,8 +47,9 @@ submissions happen once, without a change to the app.
   seeother run -- flask run                start the app, too
   seeother check _redirects                what is wrong with redirect rules
   seeother match GET /old _redirects       which rule answers a request, and why
-  seeother import nginx nginx.conf         take rules over from another server
   seeother trace https://example.com/old   what becomes of a request, hop by hop
+  seeother audit https://www.example.com/  what is wrong with a site's redirects and forms
+  seeother import nginx nginx.conf         take rules over from another server
   seeother once list --state uncertain     what nobody knows the outcome of
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line or the
@@ -63,7 +64,7 @@ when the app ends by itself (128 and the number of the signal that killed it).`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, fmt.Sprintf("see %s --help", cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newCheck(), newMatch(), newTrace(), newExplain(), newRules(), newImport(), newExport(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newMatch(), newTrace(), newAudit(), newExplain(), newRules(), newImport(), newExport(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
 	return root
 }
 

@@ -218,6 +218,11 @@ func TestFindings(t *testing.T) {
 			faulty: map[string]http.HandlerFunc{"/": show(loginURL), "POST /login": send(307, other.URL+"/login")},
 			clean:  map[string]http.HandlerFunc{"/": show(loginURL), "POST /login": send(303, other.URL+"/login")},
 		},
+		"a login's address is redirected with its method to another origin": {
+			id:     "credential-carried",
+			faulty: map[string]http.HandlerFunc{"/": show(loginURL), "/login": send(307, other.URL+"/login")},
+			clean:  map[string]http.HandlerFunc{"/": show(buyForm), "/buy": send(307, other.URL+"/buy")},
+		},
 		"the page's own policy stops its form at a redirect": {
 			id: "form-action-csp", opts: buy,
 			faulty: map[string]http.HandlerFunc{"/": show(buyForm, "Content-Security-Policy: form-action 'self'"), "POST /buy": send(303, other.URL+"/")},
@@ -473,6 +478,16 @@ func TestUnreachable(t *testing.T) {
 	_, err := Run(t.Context(), Options{Start: mustParse(t, "http://127.0.0.1:1/"), Rate: -1})
 	if err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A start that leads elsewhere is no silent success.
+func TestStartOutOfScope(t *testing.T) {
+	t.Parallel()
+	other := site(t, map[string]http.HandlerFunc{"/": show("here")})
+	r := run(t, site(t, map[string]http.HandlerFunc{"/": send(302, other.URL+"/")}).URL)
+	if len(r.Summary.Notes) != 1 || !strings.Contains(r.Summary.Notes[0], other.URL+"/, which is out of scope") {
+		t.Errorf("%q", r.Summary.Notes)
 	}
 }
 

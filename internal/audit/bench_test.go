@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// generated is a site of n pages, each of 20 KB with 50 links, 100 pages in a
-// folder. Almost each tenth page is a redirect to the next one.
-func generated(n int) http.Handler {
-	filler := []byte("<p>" + strings.Repeat("Words that a page has, and <b>some</b> of them bold. ", 300))
+// generated is a site of n pages with 50 links each, 100 pages in a folder. With
+// 300 sentences a page has 20 KB. Almost each tenth page is a redirect to the next one.
+func generated(n, sentences int) http.Handler {
+	filler := []byte("<p>" + strings.Repeat("Words that a page has, and <b>some</b> of them bold. ", sentences))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		at, _ := strconv.Atoi(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:])
 		if at%10 == 9 && at > n/50 { // the first pages lead to all others
@@ -42,18 +42,12 @@ func generatedPath(at, n int) string {
 }
 
 // BenchmarkAudit walks a site in the same process. AUDIT_PAGES is how many pages
-// it has (3,000).
+// it has (3,000), and AUDIT_SENTENCES how much text each of them (300).
 //
 //	AUDIT_PAGES=1000000 go test ./internal/audit -run XXX -bench Audit -benchtime 1x -timeout 60m
 func BenchmarkAudit(b *testing.B) {
-	n := 3000
-	if text := os.Getenv("AUDIT_PAGES"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			b.Fatal(err)
-		}
-	}
-	srv := httptest.NewServer(generated(n))
+	n := setting(b, "AUDIT_PAGES", 3000)
+	srv := httptest.NewServer(generated(n, setting(b, "AUDIT_SENTENCES", 300)))
 	defer srv.Close()
 	start, err := http.NewRequest(http.MethodGet, srv.URL, nil)
 	if err != nil {
@@ -72,6 +66,19 @@ func BenchmarkAudit(b *testing.B) {
 	}
 	b.ReportMetric(float64(pages)/b.Elapsed().Seconds(), "pages/s")
 	b.ReportMetric(peak(b), "MiB-peak")
+}
+
+func setting(b *testing.B, name string, def int) int {
+	b.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return def
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
 }
 
 // peak is the most memory that this process had.

@@ -10,7 +10,7 @@ const (
 	rowGap     = 16
 	maxColumns = 8
 	maxDrawn   = 80 // redirects
-	nodeText   = 42 // characters
+	nodeText   = 38 // characters
 )
 
 // node is a URL in the picture of the redirects.
@@ -103,7 +103,7 @@ func (p *picture) place() {
 	}
 	for _, n := range p.Nodes {
 		n.X, n.Y = 10+n.col*(nodeWidth+columnGap), 10+n.row*(nodeHeight+rowGap)
-		p.Width, p.Height = max(p.Width, n.X+nodeWidth+60), max(p.Height, n.Y+nodeHeight+30)
+		p.Width, p.Height = max(p.Width, n.X+nodeWidth+60), max(p.Height, n.Y+nodeHeight+60)
 	}
 	for _, a := range p.Arrows {
 		a.bend(p.Nodes[a.from], p.Nodes[a.to])

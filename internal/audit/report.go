@@ -47,7 +47,7 @@ type Summary struct {
 
 // Report is what an audit found.
 type Report struct {
-	Findings []Finding `json:"findings"`
+	Findings []Finding `json:"findings"` // the worst first
 	Summary  Summary   `json:"summary"`
 	Edges    []Edge    `json:"redirects"`
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -272,6 +273,8 @@ func (a *audit) end() (*Report, error) {
 		}
 	}
 	out := *r
+	out.Findings = slices.Clone(r.Findings)
+	slices.SortStableFunc(out.Findings, func(a, b Finding) int { return rank(b.Severity) - rank(a.Severity) })
 	out.Only(nil, nil)
 	return &out, errors.Join(err, a.queue.close())
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"mime/multipart"
 	"net/http"
@@ -98,6 +99,9 @@ func (f *fetcher) visit(ctx context.Context, s step, u *url.URL) outcome {
 	}
 	if len(t.targets) > 0 {
 		out.steps = f.afterRedirect(t, s)
+		if goal := t.targets[len(t.targets)-1]; s.From == "" && t.end == arrived && !f.opts.inScope(normal(goal)) {
+			out.note = fmt.Sprintf("%s leads to %s, which is out of scope: audit that URL", first.URL, shown(goal.String()))
+		}
 		return out
 	}
 	if first.html {
@@ -117,7 +121,7 @@ func (f *fetcher) afterRedirect(t *trail, s step) []step {
 			}
 		}
 	}
-	if t.end == looped || t.end == tooMany {
+	if t.end == looped || t.end == tooMany || t.end == arrived && broken(t.last().Status) {
 		return out
 	}
 	if permanent(first.Status) || sameButFor(first.url, to) != "" {
@@ -248,7 +252,11 @@ func (f *fetcher) probeAction(ctx context.Context, s step, action, from *url.URL
 		return outcome{}
 	}
 	to := t.target(a)
-	if to == nil || sameButFor(action, to) == "" {
+	if to == nil {
+		return outcome{}
+	}
+	samePath := strings.EqualFold(action.EscapedPath(), to.EscapedPath())
+	if sameButFor(action, to) == "" && (!samePath || !keepsMethod(a.Status)) {
 		return outcome{}
 	}
 	t.targets = append(t.targets, to)
@@ -263,9 +271,14 @@ func (f *fetcher) probeAction(ctx context.Context, s step, action, from *url.URL
 	return out
 }
 
+// keepsMethod reports whether a POST goes on as a POST.
+func keepsMethod(status int) bool {
+	return status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect
+}
+
 // methodLost is for a redirect of a form's address, found with another method.
 func methodLost(a *answer, to *url.URL, seen, who string) (Finding, bool) {
-	if a.Status == http.StatusTemporaryRedirect || a.Status == http.StatusPermanentRedirect {
+	if keepsMethod(a.Status) {
 		return Finding{}, false
 	}
 	id := "method-lost"
@@ -289,7 +302,7 @@ func (f *fetcher) carried(s step, t *trail) []Finding {
 		return nil
 	}
 	for i, a := range t.redirects() {
-		if to := t.targets[i]; (a.Status == http.StatusTemporaryRedirect || a.Status == http.StatusPermanentRedirect) &&
+		if to := t.targets[i]; keepsMethod(a.Status) &&
 			originOf(normal(a.url)) != originOf(normal(to)) && (siteOf(a.url) != siteOf(to) || a.url.Scheme == to.Scheme && a.url.Port() != to.Port()) {
 			return []Finding{found("credential-carried", pattern(a.url)+" "+originOf(normal(to)), s.From, []Exchange{a.Exchange},
 				"%s %s answers %d to %s: the browser posts the password to that origin, too", a.Method, a.URL, a.Status, shown(to.String()))}
