@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -205,6 +208,8 @@ func (f *explainFlags) prove(cmd *cobra.Command, card guide.Card, site string) e
 
 // verified is the proof with what the reproduction saw.
 func (f *explainFlags) verified(ctx context.Context, card guide.Card, p cardProof) (cardProof, error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // so that the lab is closed
+	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
 	lab := &guide.Lab{}

@@ -93,7 +93,7 @@ func orderLost(path string) Trial {
 // Sources that many cards have.
 const (
 	fetchStandard  = "https://fetch.spec.whatwg.org/#http-redirect-fetch"
-	rfcRedirection = "https://www.rfc-editor.org/rfc/rfc9110#section-15.4"
+	rfcRedirection = "https://www.rfc-editor.org/rfc/rfc9110#section-15.4" //nolint:gosec // no credential
 	rfcCaching     = "https://www.rfc-editor.org/rfc/rfc9111#section-4.2.2"
 	checkedOn      = "2026-11-26"
 )

@@ -18,6 +18,7 @@ import (
 
 const (
 	mostRead   = 1 << 20 // bytes of a body that are kept
+	mostStep   = 500     // bytes of what is written down of one step
 	answerWait = 20 * time.Second
 )
 
@@ -56,7 +57,11 @@ func (l *Lab) Browser() *Browser {
 
 // Note writes down what is not a request.
 func (b *Browser) Note(format string, args ...any) {
-	b.Steps = append(b.Steps, Step{b.lab.called(fmt.Sprintf(format, args...))})
+	text := b.lab.called(fmt.Sprintf(format, args...))
+	if len(text) > mostStep {
+		text = strings.ToValidUTF8(text[:mostStep], "") + "..."
+	}
+	b.Steps = append(b.Steps, Step{text})
 }
 
 // Open shows a page.

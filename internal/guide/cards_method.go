@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"runtime"
 	"strings"
 
 	"github.com/seeother/seeother"
@@ -331,7 +330,7 @@ func movedAPI(status int) Side {
 		mux.HandleFunc("PUT /v2/items/1", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 		mux.HandleFunc("GET /v2/items/1", text("the item as it was"))
 		return mux
-	}).real(runtime.Version())
+	}).real(goVersion())
 }
 
 // real says which real thing takes part, where our own server meets a real client or

@@ -210,7 +210,7 @@ func flashApp(bound bool) http.Handler {
 		if bound {
 			path = "/profile"
 		}
-		http.SetCookie(w, &http.Cookie{Name: "flash", Value: "saved", Path: path, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		setFlash(w, http.Cookie{Value: "saved", Path: path})
 		seeOther(w, "/profile")
 	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
@@ -218,13 +218,19 @@ func flashApp(bound bool) http.Handler {
 		if err != nil {
 			return
 		}
-		http.SetCookie(w, &http.Cookie{Name: "flash", Path: r.URL.Path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
-		if !bound {
-			http.SetCookie(w, &http.Cookie{Name: "flash", Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		path := "/"
+		if bound {
+			path = r.URL.Path
 		}
+		setFlash(w, http.Cookie{Path: path, MaxAge: -1})
 		_, _ = fmt.Fprint(w, html.EscapeString(c.Value)) // the client is gone, if anything
 	})
 	return mux
+}
+
+func setFlash(w http.ResponseWriter, c http.Cookie) {
+	c.Name, c.HttpOnly, c.SameSite = "flash", true, http.SameSiteLaxMode
+	http.SetCookie(w, &c) //nolint:gosec // not Secure: it is for plain http on loopback
 }
 
 // flashStray has another tab load between the redirect and its page.

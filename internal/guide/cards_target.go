@@ -2,10 +2,10 @@ package guide
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
-	"runtime"
 	"strings"
 
 	"github.com/seeother/seeother"
@@ -152,7 +152,7 @@ var targetCards = []Card{
 func goRedirect(redirect func(http.ResponseWriter, *http.Request, string, int), target string) Side {
 	return Handler(func() http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { redirect(w, r, target, http.StatusSeeOther) })
-	}).real(runtime.Version())
+	}).real(goVersion())
 }
 
 // library is this project's own.
@@ -192,7 +192,7 @@ func elsewhere(a *Answer) bool {
 // headerAdded asks for a path with a line break in it.
 func headerAdded(ctx context.Context, b *Browser, base string) (bool, error) {
 	b.Manual = true
-	answer, err := b.Open(ctx, base+"/%0d%0aX-Added:%20by-the-link")
+	answer, err := b.Open(ctx, strings.TrimSuffix(base, "/")+"/%0d%0aX-Added:%20by-the-link")
 	if err != nil {
 		return false, err
 	}
@@ -253,9 +253,11 @@ func hostTaken(ctx context.Context, b *Browser, base string) (bool, error) {
 	const foreign = "evil.example"
 	b.Manual = true
 	taken := false
+	// A parameter of its own keeps the answer from being what a cache gives to others.
+	address := strings.TrimSuffix(base, "/") + "/?seeother=" + strings.ToLower(rand.Text()[:8])
 	for _, header := range []string{"Host", "X-Forwarded-Host"} {
 		b.Note("with %s: %s", header, foreign)
-		answer, err := b.Send(ctx, http.MethodGet, base+"/", "", header+": "+foreign)
+		answer, err := b.Send(ctx, http.MethodGet, address, "", header+": "+foreign)
 		if err != nil {
 			return false, err
 		}
@@ -269,7 +271,7 @@ func hostTaken(ctx context.Context, b *Browser, base string) (bool, error) {
 func login(p seeother.Policy) Side {
 	return func(_ context.Context, lab *Lab) (string, string, error) {
 		partner, err := lab.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = fmt.Fprint(w, r.PostFormValue("password")) // the client is gone, if anything
+			_, _ = fmt.Fprint(w, r.PostFormValue("password")) //nolint:gosec // to the reproduction's own client
 		}))
 		if err != nil {
 			return "", "", err

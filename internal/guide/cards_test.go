@@ -1,12 +1,11 @@
 package guide
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
 	"time"
-
-	"context"
 )
 
 // shownIn runs a card's reproduction. What is not installed leaves the test out; or

@@ -3,9 +3,11 @@ package guide
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -144,15 +146,30 @@ func (l *Lab) Need(program, debianPackage string) (string, error) {
 	return "", &MissingError{program, debianPackage}
 }
 
-// Port is a port of loopback on which nobody listens.
+// Port is a port of loopback on which nobody listens, and which no other lab gets
+// before Close, not that of another process either: the same port for UDP is held
+// for it. It is below those that Linux gives to outgoing connections.
 func (l *Lab) Port() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const tries = 100
+	for range tries {
+		port := 20_000 + rand.IntN(10_000) //nolint:gosec // no secret
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		claim, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue // it is somebody's
+		}
+		listener, err := net.Listen("tcp", addr)
+		if err != nil {
+			_ = claim.Close()
+			continue // likewise
+		}
+		l.onClose(func() { _ = claim.Close() })
+		return port, listener.Close()
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, errNoPort
 }
+
+var errNoPort = errors.New("no free port between 20000 and 29999")
 
 // Start runs a server program until Close, and waits until it listens on the port of
 // loopback. cmd may have Dir and Env set; its process group, and with it its workers,
@@ -274,7 +291,7 @@ func tried(ctx context.Context, lab *Lab, start Side, do Trial) (failed bool, st
 func Asked(do Trial) func(context.Context, *Lab, string) (Outcome, error) {
 	return func(ctx context.Context, lab *Lab, url string) (Outcome, error) {
 		b := lab.Browser()
-		failed, err := do(ctx, b, strings.TrimSuffix(url, "/"))
+		failed, err := do(ctx, b, url)
 		return Outcome{Faulty: b.Steps, Shown: failed}, err
 	}
 }

@@ -198,12 +198,12 @@ func isNumber(s string) bool { return strings.Trim(s, "0123456789") == "" }
 // put in, changed, or swapped with their neighbour (optimal string alignment
 // distance). Words are bounded by longest.
 func within(a, b string, most int) bool {
-	if d := len(a) - len(b); d > most || -d > most {
+	if d := len(a) - len(b); d > most || -d > most || max(len(a), len(b)) > longest {
 		return false
 	}
 	var before, row, next [longest + 1]int
 	for j := range len(b) + 1 {
-		row[j] = j
+		row[j] = j //nolint:gosec // b is no longer than longest
 	}
 	for i := 1; i <= len(a); i++ {
 		next[0] = i
@@ -214,8 +214,8 @@ func within(a, b string, most int) bool {
 				cost = 0
 			}
 			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], before[j-2]+1)
+			if i >= 2 && j >= 2 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				next[j] = min(next[j], before[j-2]+1) //nolint:gosec // as above, and j is at least 2
 			}
 			least = min(least, next[j])
 		}
