@@ -1,0 +1,277 @@
+package guide
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The browser must do as the Fetch standard says, or every card shows nothing.
+func TestABrowserFollowsAsTheFetchStandardSays(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, method string
+		status       int
+		want         string // the second request: method, body, type
+	}{
+		{"302 turns POST into GET, without its body", http.MethodPost, 302, "GET  "},
+		{"302 leaves DELETE as it is", http.MethodDelete, 302, "DELETE a=b application/x-www-form-urlencoded"},
+		{"303 turns PUT into GET", http.MethodPut, 303, "GET  "},
+		{"307 keeps POST and its body", http.MethodPost, 307, "POST a=b application/x-www-form-urlencoded"},
+		{"308 keeps POST and its body", http.MethodPost, 308, "POST a=b application/x-www-form-urlencoded"},
+		{"300 is not followed", http.MethodPost, 300, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			lab := &Lab{}
+			defer lab.Close()
+			seen := ""
+			base, err := lab.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/" {
+					sendTo(w, c.status, "/next")
+					return
+				}
+				_ = r.ParseForm()
+				body := ""
+				if r.Method != http.MethodDelete {
+					body = r.PostForm.Encode()
+				} else if r.ContentLength > 0 {
+					body = "a=b"
+				}
+				seen = r.Method + " " + body + " " + r.Header.Get("Content-Type")
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := lab.Browser().Send(t.Context(), c.method, base+"/", "a=b"); err != nil {
+				t.Fatal(err)
+			}
+			if seen != c.want {
+				t.Errorf("the second request is %q, want %q", seen, c.want)
+			}
+		})
+	}
+}
+
+func TestABrowserCarriesNoCredentialAcrossOrigins(t *testing.T) {
+	t.Parallel()
+	lab := &Lab{}
+	defer lab.Close()
+	var got string
+	other, err := lab.Serve(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("Authorization") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab.Name(other, "https://other.example")
+	base, err := lab.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { sendTo(w, 307, other+"/x") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := lab.Browser()
+	if _, err := b.Send(t.Context(), http.MethodGet, base+"/", "", "Authorization: Bearer secret"); err != nil || got != "" {
+		t.Errorf("the other origin got %q, %v", got, err)
+	}
+	if want := "GET / -> 307 https://other.example/x"; b.Steps[0].Text != want {
+		t.Errorf("step %q, want %q", b.Steps[0].Text, want)
+	}
+}
+
+func TestABrowserGivesUpAndKeepsWhatItSawSmall(t *testing.T) {
+	t.Parallel()
+	lab := &Lab{}
+	defer lab.Close()
+	base, err := lab.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sendTo(w, 302, r.URL.Path+strings.Repeat("x", 2000))
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := lab.Browser()
+	if _, err := b.Open(t.Context(), base+"/"); !errors.Is(err, ErrTooManyRedirects) {
+		t.Errorf("%v, want %v", err, ErrTooManyRedirects)
+	}
+	if n := len(b.Steps); n != 22 { // 21 requests (20 redirects are followed), and the note
+		t.Errorf("%d steps", n)
+	}
+	for _, s := range b.Steps {
+		if len(s.Text) > mostStep+3 {
+			t.Errorf("a step of %d bytes", len(s.Text))
+		}
+	}
+}
+
+func TestClosingALabLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	lab := &Lab{}
+	dir, err := lab.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := lab.Serve(http.NotFoundHandler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab.Close()
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+	if conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://")); err == nil {
+		_ = conn.Close()
+		t.Error("the server still listens")
+	}
+}
+
+// A program is killed with those that it started.
+func TestClosingALabEndsProgramsAndTheirChildren(t *testing.T) {
+	t.Parallel()
+	lab := &Lab{}
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell")
+	}
+	dir, err := lab.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "child")
+	port, err := lab.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)) // in the program's place
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	cmd := exec.Command(shell, "-c", "sleep 300 & echo $! > "+file+"; wait")
+	cmd.Dir = dir
+	if err := lab.Start(t.Context(), port, cmd); err != nil {
+		t.Fatal(err)
+	}
+	child := ""
+	for range 500 { // the shell is not at its echo yet
+		text, _ := os.ReadFile(file)
+		if child = strings.TrimSpace(string(text)); child != "" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	lab.Close()
+	for range 500 { // its new parent must take notice
+		if state, err := os.ReadFile("/proc/" + child + "/stat"); child == "" || err != nil || strings.Contains(string(state), ") Z ") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("process %s lives", child)
+}
+
+func TestAProgramThatEndsSaysWhy(t *testing.T) {
+	t.Parallel()
+	lab := &Lab{}
+	defer lab.Close()
+	port, err := lab.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = lab.Start(t.Context(), port, exec.Command("sh", "-c", "echo no such module >&2"))
+	if err == nil || !strings.Contains(err.Error(), "no such module") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAMissingProgramIsNamedWithWhatHasIt(t *testing.T) {
+	t.Parallel()
+	_, err := (&Lab{}).Need("no-such-program-here", "some-package")
+	missing, ok := errors.AsType[*MissingError](err)
+	if !ok || missing.Error() != "no-such-program-here is not installed" || missing.Hint() != "on Debian: apt-get install some-package" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestPortsOfTwoLabsDiffer(t *testing.T) {
+	t.Parallel()
+	a, b := &Lab{}, &Lab{}
+	defer a.Close()
+	defer b.Close()
+	seen := make(map[int]bool)
+	for range 20 {
+		for _, lab := range []*Lab{a, b} {
+			port, err := lab.Port()
+			if err != nil || seen[port] {
+				t.Fatalf("port %d again, %v", port, err)
+			}
+			seen[port] = true
+		}
+	}
+}
+
+// Asking a server must tell one that fails from one that does not, as the
+// reproduction does.
+func TestAServerIsAskedWhetherItDoesIt(t *testing.T) {
+	t.Parallel()
+	header := func(status int, pairs ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			for i := 0; i < len(pairs); i += 2 {
+				w.Header().Set(pairs[i], strings.NewReplacer("{host}", r.Host, "{query}", r.URL.RawQuery).Replace(pairs[i+1]))
+			}
+			w.WriteHeader(status)
+		}
+	}
+	for _, c := range []struct {
+		card         string
+		secure       bool
+		faulty, good http.HandlerFunc
+	}{
+		{"hsts-missing", true, header(200), header(200, "Strict-Transport-Security", "max-age=300")},
+		{"slash-redirect-downgrades", true, header(301, "Location", "http://shop.example/"), header(301, "Location", "/x/")},
+		{"permanent-cached-forever", false, header(308, "Location", "/x"), header(308, "Location", "/x", "Cache-Control", "max-age=60")},
+		{"cacheable-redirect-cookie", false, header(301, "Location", "/x", "Set-Cookie", "a=b"), header(301, "Location", "/x", "Set-Cookie", "a=b", "Cache-Control", "private")},
+		{"host-header-redirect", false, header(301, "Location", "https://{host}/"), header(301, "Location", "https://shop.example/")},
+		{"nginx-query-doubled", false, header(301, "Location", "/x?{query}&{query}"), header(301, "Location", "/x?{query}")},
+		{"apache-query-lost", false, header(301, "Location", "/x?from=sale"), header(301, "Location", "/x?{query}")},
+		{"redirect-loop", false, header(302, "Location", "/"), header(200)},
+		{"redirect-chain", false, func(w http.ResponseWriter, r *http.Request) {
+			if len(r.URL.Path) < 4 {
+				sendTo(w, 302, r.URL.Path+"a")
+			}
+		}, header(200)},
+	} {
+		t.Run(c.card, func(t *testing.T) {
+			t.Parallel()
+			for want, h := range map[bool]http.Handler{true: c.faulty, false: c.good} {
+				out, err := asked(t.Context(), c.card, c.secure, h)
+				if err != nil || out.Shown != want {
+					t.Errorf("shown %t, %v, want %t: %q", out.Shown, err, want, out.Faulty)
+				}
+			}
+		})
+	}
+}
+
+func asked(ctx context.Context, id string, secure bool, h http.Handler) (Outcome, error) {
+	lab := &Lab{}
+	defer lab.Close()
+	serve := lab.Serve
+	if secure {
+		serve = lab.ServeTLS
+	}
+	base, err := serve(h)
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, c := range All() {
+		if c.ID == id {
+			return c.Repro.Ask(ctx, lab, base+"/")
+		}
+	}
+	return Outcome{}, errors.New("no such card")
+}
