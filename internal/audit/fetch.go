@@ -56,6 +56,7 @@ type fetcher struct {
 	http  *http.Transport
 	pace  pace
 	named string // host:port that may be private: the one to audit
+	inner bool   // all private addresses may be asked
 
 	mu     sync.Mutex
 	robots map[string]robots // by origin; guarded by mu
@@ -69,10 +70,10 @@ func newFetcher(ctx context.Context, opts *Options) *fetcher {
 	}
 	open := &net.Dialer{Timeout: opts.Timeout}
 	public := &net.Dialer{Timeout: opts.Timeout, ControlContext: publicOnly}
-	allowed := opts.AllowPrivate || resolvesPrivate(ctx, opts.Start.Hostname())
+	f.inner = opts.AllowPrivate || resolvesPrivate(ctx, opts.Start.Hostname())
 	f.http = &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if allowed || addr == f.named {
+			if f.inner || addr == f.named {
 				return open.DialContext(ctx, network, addr)
 			}
 			return public.DialContext(ctx, network, addr)

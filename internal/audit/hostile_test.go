@@ -260,6 +260,40 @@ func TestStateGoesOn(t *testing.T) {
 	}
 }
 
+// A crash in the middle of a submission does not send it again: the state says
+// that it is done before it is.
+func TestCrashInASubmission(t *testing.T) {
+	t.Parallel()
+	var posts atomic.Int64
+	state := filepath.Join(t.TempDir(), "state")
+	crashed := filepath.Join(t.TempDir(), "state")
+	srv := site(t, map[string]http.HandlerFunc{
+		"/": show(buyForm + "<a href=/b>"), "/b": show(""),
+		"POST /buy": func(w http.ResponseWriter, r *http.Request) {
+			posts.Add(1)
+			for _, suffix := range []string{"", queueSuffix} { // what a crash would leave
+				if data, err := os.ReadFile(state + suffix); err == nil {
+					_ = os.WriteFile(crashed+suffix, data, 0o600)
+				}
+			}
+			send(303, "/")(w, r)
+		},
+	})
+	opts := Options{Start: mustParse(t, srv.URL), Rate: -1, State: state}
+	submitting("forms: [{action: /buy}]")(&opts)
+	if _, err := Run(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(crashed); err != nil {
+		t.Fatalf("nothing was on disk when the form was sent: %v", err)
+	}
+	opts.State = crashed
+	r, err := Run(t.Context(), opts)
+	if err != nil || !r.Summary.Complete || posts.Load() != 1 {
+		t.Errorf("%d submissions, want 1 (%v)", posts.Load(), err)
+	}
+}
+
 func TestStateThatIsNone(t *testing.T) {
 	t.Parallel()
 	srv := site(t, map[string]http.HandlerFunc{"/": show("")})

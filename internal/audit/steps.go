@@ -70,7 +70,8 @@ func (f *fetcher) step(ctx context.Context, s step) outcome {
 	if err != nil {
 		return outcome{note: "a URL of the queue cannot be read"}
 	}
-	if !f.mayAsk(ctx, u) {
+	asks := s.Kind != stepForm || f.opts.inScope(u) // a form that leads elsewhere is looked at here
+	if asks && !f.mayAsk(ctx, u) {
 		return outcome{keptOut: true}
 	}
 	switch s.Kind {

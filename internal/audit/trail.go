@@ -135,11 +135,7 @@ func (f *fetcher) mayGo(ctx context.Context, next seeother.Next, target, from *u
 // before. Names that resolve to one are refused when they are dialed.
 func (f *fetcher) refuses(u *url.URL) bool {
 	ip, err := netip.ParseAddr(u.Hostname())
-	if err != nil || f.opts.AllowPrivate || dialed(u) == f.named {
-		return false
-	}
-	start, err := netip.ParseAddr(f.opts.Start.Hostname())
-	return private(ip) && (err != nil || !private(start))
+	return err == nil && private(ip) && !f.inner && dialed(u) != f.named
 }
 
 // target reads Location as a browser does. It is nil where that ends the trail,
