@@ -50,6 +50,7 @@ submissions happen once, without a change to the app.
   seeother trace https://example.com/old   what becomes of a request, hop by hop
   seeother audit https://www.example.com/  what is wrong with a site's redirects and forms
   seeother import nginx nginx.conf         take rules over from another server
+  seeother repeats access.log              what was submitted twice, by what logs tell
   seeother once list --state uncertain     what nobody knows the outcome of
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line or the
@@ -64,7 +65,7 @@ when the app ends by itself (128 and the number of the signal that killed it).`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, fmt.Sprintf("see %s --help", cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newCheck(), newMatch(), newTrace(), newAudit(), newExplain(), newRules(), newImport(), newExport(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newMatch(), newTrace(), newAudit(), newExplain(), newRules(), newImport(), newExport(), newRepeats(), newOnce(), newStage(), newMaintenance(), newConfig(), newSchema(), newDemo(), newVersion())
 	return root
 }
 

@@ -115,11 +115,11 @@ func TestJudge(t *testing.T) {
 
 		"301 and GET with a slash lost the fields": {
 			[]string{"0 1.1.1.1 POST /a 301", "0 1.1.1.1 GET /a/ 200"},
-			[]string{"lost-method POST /a high canonical: {slash: add}"},
+			[]string{`lost-method POST /a high canonical: {origin: "https://www.example.com", slash: add}`},
 		},
 		"302 and GET without a slash, too": {
 			[]string{"0 1.1.1.1 POST /a/ 302", "1 1.1.1.1 GET /a 405"},
-			[]string{"lost-method POST /a/ high canonical: {slash: remove}"},
+			[]string{`lost-method POST /a/ high canonical: {origin: "https://www.example.com", slash: remove}`},
 		},
 		"301 and the same path: to https": {
 			[]string{"0 1.1.1.1 POST /a 301", "0 1.1.1.1 GET /a 200"},
@@ -131,7 +131,7 @@ func TestJudge(t *testing.T) {
 		},
 		"301 to another path": {
 			[]string{"0 1.1.1.1 POST /a 301", "0 1.1.1.1 GET /b 200"},
-			[]string{"lost-method POST /a medium rules: [{path: /old, intent: moved, target: /new}]"},
+			[]string{"lost-method POST /a medium rules: [{path: /a, intent: moved, target: /b}]"},
 		},
 		"302 and 303 to another path are Post/Redirect/Get": {
 			[]string{"0 1.1.1.1 POST /a 302", "0 1.1.1.1 GET /b 200", "60 1.1.1.1 POST /c 303", "60 1.1.1.1 GET /c/ 200"},
@@ -154,7 +154,7 @@ func TestJudge(t *testing.T) {
 		"DELETE with 303 is as it should be": {[]string{"0 1.1.1.1 DELETE /users/9 303", "0 1.1.1.1 GET /users 200"}, nil},
 		"two redirects with 308 are a chain": {
 			[]string{"0 1.1.1.1 POST /a 308", "0 1.1.1.1 POST /b 308", "0 1.1.1.1 POST /c 201"},
-			[]string{"redirect-chain POST /a high rules: [{path: /old, intent: moved, target: /last}]"},
+			[]string{"redirect-chain POST /a high rules: [{path: /a, intent: moved, target: /c}]"},
 		},
 		"back to where it began is a loop": {
 			[]string{"0 1.1.1.1 POST /a 307", "0 1.1.1.1 POST /b 307", "0 1.1.1.1 POST /a 307", "0 1.1.1.1 POST /b 307"},

@@ -3,6 +3,8 @@ package repeats
 import (
 	"fmt"
 	"math/bits"
+	"slices"
+	"strings"
 )
 
 // reason is one thing that makes a finding more or less sure.
@@ -112,8 +114,8 @@ var settings = [mendCount]Setting{
 	mendGitHub:      {"once: {key: github}", "a delivery of GitHub runs once, by its id", "docs/once.md"},
 	mendStandard:    {"once: {key: standard-webhooks}", "a webhook runs once, by its id", "docs/once.md"},
 	mendReplay:      {"once: {stage: enforce}", "the second with the same key gets the first answer", "docs/once.md"},
-	mendAddSlash:    {"canonical: {slash: add}", "the slash is added with 308, which keeps the method and the fields", "docs/configuration.md"},
-	mendRemoveSlash: {"canonical: {slash: remove}", "the slash is removed with 308, which keeps the method and the fields", "docs/configuration.md"},
+	mendAddSlash:    {"canonical: {origin: \"https://www.example.com\", slash: add}", "the slash is added with 308, which keeps the method and the fields", "docs/configuration.md"},
+	mendRemoveSlash: {"canonical: {origin: \"https://www.example.com\", slash: remove}", "the slash is removed with 308, which keeps the method and the fields", "docs/configuration.md"},
 	mendHTTPS:       {"canonical: {origin: \"https://www.example.com\", https: true}", "http goes to https with 308, which keeps the method and the fields", "docs/configuration.md"},
 	mendHost:        {"canonical: {origin: \"https://www.example.com\", hosts: [example.com]}", "other names of the site go to it with 308, which keeps the method and the fields", "docs/configuration.md"},
 	mendMoved:       {"rules: [{path: /old, intent: moved, target: /new}]", "308 in place of 301: the method and the fields go along", "docs/rules.md"},
@@ -145,4 +147,28 @@ func mendSlash(to string) mend {
 		return mendAddSlash
 	}
 	return mendRemoveSlash
+}
+
+// Settings are all that a report may name.
+func Settings() []Setting { return slices.Clone(settings[:]) }
+
+// settingFor names the paths of the finding where the setting is a rule for them.
+func settingFor(m mend, f *finding) Setting {
+	s := settings[m]
+	from, to := pathOf(f.first.target), pathOf(f.second.target)
+	if (m == mendMoved || m == mendChain) && plainPath(from) && plainPath(to) {
+		s.YAML = fmt.Sprintf("rules: [{path: %s, intent: moved, target: %s}]", from, to)
+	}
+	return s
+}
+
+// plainPath needs no quotes in YAML, and has nothing to hide.
+func plainPath(p string) bool {
+	for i := range len(p) {
+		c := p[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '/' && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return strings.HasPrefix(p, "/") && maskTokens(p) == p
 }

@@ -222,7 +222,7 @@ func (r *reader) group(key groupKey, g *group, o Options) Group {
 		Class: key.class, Method: key.method.String(), Route: printable(maskTokens(key.route)), Turn: key.turn, Count: g.n,
 		Gap: &Gap{percentile(g.gaps, g.n, 50).Milliseconds(), percentile(g.gaps, g.n, 95).Milliseconds()}, Reasons: []Reason{},
 		Example: Example{shownClient(g.shown, o), shownRequest(&g.best.first, o), shownRequest(&g.best.second, o)},
-		Setting: settings[key.mend], Hops: g.best.hops,
+		Setting: settingFor(key.mend, &g.best), Hops: g.best.hops,
 	}
 	minus := 0
 	if g.best.isRepeat() {
