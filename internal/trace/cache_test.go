@@ -149,3 +149,21 @@ func FuzzCookies(f *testing.F) {
 		}
 	})
 }
+
+// A cookie that no browser keeps is not sent.
+func TestIgnoredCookiesAreNotKept(t *testing.T) {
+	t.Parallel()
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			w.Header()["Set-Cookie"] = []string{"good=1", "bad=1; SameSite=None", "__Host-worse=1"}
+			redirect(w, 302, "/x")
+		}
+	})
+	seen := run(t, Config{URL: base})
+	if sent := seen.Hops[1].CookiesSent; len(sent) != 1 || sent[0] != "good" {
+		t.Errorf("%v", sent)
+	}
+	if notes := seen.Hops[0].Notes; len(notes) != 2 || notes[0].ID != "cookie-ignored" {
+		t.Errorf("%v", notes)
+	}
+}

@@ -2,6 +2,9 @@ package trace
 
 import (
 	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,4 +54,22 @@ func ignoredCookie(c *http.Cookie, secure bool) string {
 		return "__Host- wants Secure, Path=/ and no Domain"
 	}
 	return ""
+}
+
+// keeping is a jar that keeps what browsers keep.
+type keeping struct{ http.CookieJar }
+
+// SetCookies leaves out what browsers would.
+func (j keeping) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	j.CookieJar.SetCookies(u, slices.DeleteFunc(slices.Clone(cookies), func(c *http.Cookie) bool {
+		return ignoredCookie(c, isSecure(u)) != ""
+	}))
+}
+
+// isSecure: a Secure cookie may come from there. Browsers take one from this
+// machine by http too.
+func isSecure(u *url.URL) bool {
+	host := u.Hostname()
+	addr, err := netip.ParseAddr(host)
+	return u.Scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && addr.IsLoopback()
 }

@@ -73,8 +73,8 @@ func Run(ctx context.Context, c Config) (*Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tracer{net: n, jar: jar, seen: map[string]int{}, out: &Trace{}}
-	client := &seeother.Client{Transport: t, Jar: jar, MaxHops: c.MaxHops, Policy: t.policy, Observe: t.observe, Private: c.AllowPrivate}
+	t := &tracer{net: n, jar: keeping{jar}, seen: map[string]int{}, out: &Trace{}}
+	client := &seeother.Client{Transport: t, Jar: t.jar, MaxHops: c.MaxHops, Policy: t.policy, Observe: t.observe, Private: c.AllowPrivate}
 	t.seen[t.key(req.Method, req.URL, len(c.Body))] = 1
 	res, err := client.Do(req)
 	if err == nil {
@@ -195,7 +195,7 @@ func (h *Hop) read(r *http.Request, res *http.Response) {
 	h.Status, h.Protocol = res.StatusCode, res.Proto
 	h.Cache = cacheOf(h.Method, h.Status, r.Header.Get("Authorization") != "", res.Header)
 	h.Location, h.ContentType = short(res.Header.Get("Location")), short(res.Header.Get("Content-Type"))
-	h.CookiesSet = cookiesOf(res.Header, r.URL.Scheme == "https")
+	h.CookiesSet = cookiesOf(res.Header, isSecure(r.URL))
 	h.HSTS = hstsOf(res.Header, r.URL)
 	if text := res.Header.Get("Refresh"); text != "" {
 		h.note("refresh", "a Refresh header is a redirect that only browsers follow: %s", short(text))
