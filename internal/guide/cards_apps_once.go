@@ -226,7 +226,7 @@ var onceCards = []Card{
 		Affected: "crewAI; agent frameworks that retry tasks",
 		Sources:  []string{keyDraft},
 		Issues:   []string{"crewAIInc/crewAI#5802"},
-		Checked:  verifiedOn, Confidence: Medium,
+		Checked:  verifiedOn, Confidence: Low,
 		Repro: Reproduction{Run: Compare(
 			Handler(func() http.Handler { return &till{lost: 1} }),
 			Handler(func() http.Handler { return &keeper{app: &till{lost: 1}} }),

@@ -148,9 +148,9 @@ func (s *slowTill) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// impatient is nginx that waits for a fifth of a second.
+// impatient is nginx that waits for a second.
 func impatient(app func() http.Handler) Side {
-	return nginxServer{app: app, server: "location / { proxy_pass {{app}}; proxy_read_timeout 200ms; proxy_next_upstream off; }"}.start
+	return nginxServer{app: app, server: "location / { proxy_pass {{app}}; proxy_read_timeout 1s; proxy_next_upstream off; }"}.start
 }
 
 // timesOut sends an order that takes too long, and sends it again when it is done.

@@ -225,11 +225,10 @@ func (p *page) show(ctx context.Context, lab *Lab, chromium string) (told string
 	if p.before != nil {
 		p.before(p, base)
 	}
-	dir, err := os.MkdirTemp("", "seeother-explain-")
+	dir, err := lab.TempDir()
 	if err != nil {
 		return "", err
 	}
-	lab.onClose(func() { _ = os.RemoveAll(dir) })
 	args := []string{
 		"--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-default-browser-check",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir=" + dir,

@@ -3,7 +3,9 @@ package guide
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,5 +115,40 @@ func TestWhatPeopleSeeFindsTheCardOfTheirApp(t *testing.T) {
 			}
 			t.Errorf("%q found %v, want %s", query, got, want)
 		}
+	}
+}
+
+func TestAServerOfTheUsersIsAskedWithoutLeavingAnythingBehind(t *testing.T) {
+	for _, tc := range []struct {
+		name, card string
+		server     http.Handler
+		want       bool
+	}{
+		{"a server that redirects HEAD otherwise", "head-redirects-otherwise", onlyGetIs301(), true},
+		{"a server that redirects HEAD as GET", "head-redirects-otherwise", movedRight, false},
+		{"a server that redirects preflights", "cors-preflight-redirected", movedRight, true},
+		{"a server that answers preflights", "cors-preflight-redirected", http.NotFoundHandler(), false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			lab := &Lab{}
+			defer lab.Close()
+			base, err := lab.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
+					t.Errorf("it was asked with %s", r.Method)
+				}
+				tc.server.ServeHTTP(w, r)
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(appCards, func(c Card) bool { return c.ID == tc.card })
+			out, err := appCards[i].Repro.Ask(t.Context(), lab, base+"/old")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out.Shown != tc.want || len(out.Faulty) == 0 {
+				t.Errorf("shown %v, want %v: %v", out.Shown, tc.want, out.Faulty)
+			}
+		})
 	}
 }
