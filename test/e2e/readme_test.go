@@ -43,6 +43,11 @@ var steps = []struct {
 	{"bin/seeother once list --state uncertain", (*readme).list},
 	{`bin/seeother once resolve ID --as released --note "not in the ledger"`, (*readme).resolve},
 	{"bin/seeother run --protect http://127.0.0.1:5000", (*readme).protected},
+	{"bin/seeother trace -X DELETE http://127.0.0.1:5000/users/123", (*readme).trace},
+	{"bin/seeother audit http://127.0.0.1:5000", (*readme).audit},
+	{"bin/seeother repeats /var/log/nginx/access.log", (*readme).repeats},
+	{"bin/seeother explain ERR_TOO_MANY_REDIRECTS", (*readme).explain},
+	{"bin/seeother explain go-redirect-relative --verify", (*readme).verify},
 }
 
 // line is one command of a fenced block, and the comment behind it.
@@ -103,9 +108,15 @@ func (r *readme) start(t *testing.T, text string) *harness.Process {
 // finish runs a command to its end and returns its output.
 func (r *readme) finish(t *testing.T, text string) string {
 	t.Helper()
+	return r.end(t, text, 0)
+}
+
+// end is finish with another exit code.
+func (r *readme) end(t *testing.T, text string, code int) string {
+	t.Helper()
 	p := r.start(t, text)
-	if code := p.Exit(t); code != 0 {
-		t.Fatalf("%s: exit code %d\n%s", text, code, p.Out.Tail())
+	if got := p.Exit(t); got != code {
+		t.Fatalf("%s: exit code %d, want %d\n%s", text, got, code, p.Out.Tail())
 	}
 	return p.Out.String()
 }
@@ -201,6 +212,36 @@ func (r *readme) resolve(t *testing.T, l line) {
 		t.Errorf("the record is\n%s", out)
 	}
 }
+
+// outside runs a command that looks at the app, and wants words in what it says.
+func (r *readme) outside(t *testing.T, command string, code int, words ...string) {
+	t.Helper()
+	out := r.end(t, strings.ReplaceAll(command, "http://127.0.0.1:5000", r.app.url), code)
+	for _, w := range words {
+		if !strings.Contains(out, w) {
+			t.Errorf("%s: want %q in\n%s", command, w, out)
+		}
+	}
+}
+
+func (r *readme) trace(t *testing.T, l line) {
+	r.outside(t, l.command, 5, "302", "DELETE", "/users") // DELETE /users is 405 there
+}
+
+func (r *readme) audit(t *testing.T, l line) { r.outside(t, l.command, 0, r.app.url) }
+
+func (r *readme) repeats(t *testing.T, l line) {
+	log := filepath.Join(t.TempDir(), "access.log")
+	entry := `192.0.2.7 - - [26/Nov/2026:10:00:%02d +0000] "POST /orders HTTP/1.1" 302 0 "http://shop.example/cart" "Mozilla/5.0"` + "\n"
+	if err := os.WriteFile(log, []byte(fmt.Sprintf(entry, 1)+fmt.Sprintf(entry, 2)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.outside(t, strings.Replace(l.command, "/var/log/nginx/access.log", log, 1), 0, "POST /orders")
+}
+
+func (r *readme) explain(t *testing.T, l line) { r.outside(t, l.command, 0, "redirect-loop") }
+
+func (r *readme) verify(t *testing.T, l line) { r.outside(t, l.command, 0, "verified: real Go") }
 
 // wantLog compares the line that README.md shows with what the gateway wrote.
 func (r *readme) wantLog(text string) {
