@@ -2,6 +2,7 @@ package seeother_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -444,6 +445,53 @@ func TestAFailingTransportIsAURLError(t *testing.T) {
 	_, err := (&seeother.Client{Transport: s}).Do(request(t, "POST", "http://me:secret@a.example/", "text"))
 	if !errors.Is(err, gone) || !strings.HasPrefix(err.Error(), `GET "http://me:xxxxx@a.example/b": `) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Servers that lie, byte by byte, through Go's own Transport.
+func TestRedirectsOfServersThatLie(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, head string
+		err        error // nil: any
+	}{
+		{"a control character", "Location: /b\x01", nil},
+		{"a zero", "Location: /b\x00c", nil},
+		{"a carriage return", "Location: /b\rSet-Cookie: a=b", nil},
+		{"a tab", "Location: /b\tc", seeother.ErrLocation},
+		{"a mebibyte", "Location: /" + strings.Repeat("b", 1<<20), seeother.ErrLocation},
+		{"a header of 11 mebibytes", "X-Long: " + strings.Repeat("b", 11<<20) + "\r\nLocation: /b", nil},
+		{"several", "Location: /b\r\nLocation: /c", seeother.ErrLocation},
+		{"a file", "Location: file:///etc/passwd", seeother.ErrLocation},
+		{"an IPv6 zone", "Location: http://[fe80::1%25lo]/", seeother.ErrLocation},
+		{"itself, for ever", "Location: /", seeother.ErrTooManyHops},
+		{"a body that unpacks for ever", "Content-Encoding: gzip\r\nLocation: ftp:x", seeother.ErrLocation},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				_, _ = io.WriteString(conn, "HTTP/1.1 303 See Other\r\n"+tt.head+"\r\nConnection: close\r\n\r\n")
+				zip := gzip.NewWriter(conn)
+				for range 1 << 10 * strings.Count(tt.head, "gzip") {
+					if _, err := zip.Write(make([]byte, 1<<16)); err != nil {
+						return
+					}
+				}
+			}))
+			defer server.Close()
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			resp, err := (&seeother.Client{Transport: transport}).Do(request(t, "GET", server.URL, ""))
+			if err == nil || resp != nil || tt.err != nil && !errors.Is(err, tt.err) {
+				t.Errorf("got %v, %v, want error %v", resp, err, tt.err)
+			}
+		})
 	}
 }
 
