@@ -147,6 +147,10 @@ func TestJudge(t *testing.T) {
 			[]string{"0 1.1.1.1 DELETE /users/9 302", "0 1.1.1.1 DELETE /users 204"},
 			[]string{"method-kept DELETE /users/{id} high see_other: {stage: enforce}"},
 		},
+		"DELETE answered 302 that the list refuses": {
+			[]string{"0 1.1.1.1 DELETE /users/9 302", "0 1.1.1.1 DELETE /users 405"},
+			[]string{"method-kept DELETE /users/{id} high see_other: {stage: enforce}"},
+		},
 		"one deletion after the other is none of that": {
 			[]string{"0 1.1.1.1 DELETE /users/9 302", "0 1.1.1.1 DELETE /users/10 302", "1 1.1.1.1 GET /users 200"},
 			nil,

@@ -134,13 +134,16 @@ func (w *watcher) see(s *source) {
 	e := &s.entry
 	w.expire(e.Time)
 	m := methodOf(e.Method)
-	if m == otherMethod || !m.unsafe() && isAsset(e.Target) || m.unsafe() && !counts(e.Status) {
+	if m == otherMethod || !m.unsafe() && isAsset(e.Target) {
 		return
 	}
 	key := w.keys.client(e)
 	c := w.clients[key]
-	if c == nil && !m.unsafe() {
+	switch {
+	case c == nil && !m.unsafe():
 		w.before.put(key, s, m)
+		return
+	case c == nil && !counts(e.Status):
 		return
 	}
 	if c == nil {
@@ -151,8 +154,8 @@ func (w *watcher) see(s *source) {
 	w.bound(c, e.Time)
 }
 
-// counts reports whether a submission with this answer is looked at: it worked, it
-// was redirected, or it broke so that nobody knows.
+// counts reports whether a client is watched from a submission with this answer on:
+// it worked, it was redirected, or it broke so that nobody knows.
 func counts(status int) bool {
 	return status >= 200 && status < 400 && status != 304 || broke(status)
 }
