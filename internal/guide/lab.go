@@ -177,6 +177,7 @@ var errNoPort = errors.New("no free port between 20000 and 29999")
 func (l *Lab) Start(ctx context.Context, port int, cmd *exec.Cmd) error {
 	said := &output{}
 	cmd.Stdout, cmd.Stderr = said, said
+	cmd.WaitDelay = time.Second // for a child that left the group and holds the outputs
 	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
 		return err
