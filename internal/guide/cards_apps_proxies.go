@@ -3,6 +3,10 @@ package guide
 import (
 	"context"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/seeother/seeother"
@@ -30,9 +34,9 @@ var proxyCards = []Card{
 	{
 		ID:        "gateway-timeout-retry",
 		Title:     "504 does not mean that nothing happened: the retry does the work again",
-		Signature: []string{"504 Gateway Time-out", "upstream timed out (110: Connection timed out) while reading response header from upstream", "[CRITICAL] WORKER TIMEOUT (pid:", "504 Gateway Timeout"},
+		Signature: []string{"504 Gateway Time-out", "upstream timed out (110: Connection timed out) while reading response header from upstream", "504 Gateway Timeout"},
 		Symptom:   "A slow order ends with 504 after 60 seconds. The user, or the client library, sends it again, and there are two.",
-		Mechanism: "The proxy stops waiting; the app goes on, and ends its work. gunicorn's timeout is the same the other way round: the worker is killed in the middle, and the proxy says 502, also when the work was done.",
+		Mechanism: "The proxy stops waiting; the app goes on, and ends its work.",
 		Fixes: []Fix{
 			{Text: "A key for each submission, kept in front of the app: the retry waits for the first run, and gets its answer.", NotWhen: "Clients cannot send one: forms have tokens."},
 			{Text: "Answer at once with 202 or 303 to a page of the job.", NotWhen: "The work is short, and the timeout is wrong."},
@@ -40,14 +44,36 @@ var proxyCards = []Card{
 		},
 		Prevent: "A test whose app takes longer than the proxy waits, with a retry.",
 		Setting: guardsKeys + "; forms: {stage: enforce} for forms; operations for what takes long", Docs: "docs/operations.md",
-		Affected: "nginx, Apache, HAProxy, load balancers of clouds; gunicorn, uWSGI, PHP-FPM",
-		Sources:  []string{"https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout", "https://docs.gunicorn.org/en/stable/settings.html#timeout", "https://www.rfc-editor.org/rfc/rfc9110#name-504-gateway-timeout"},
+		Affected: "nginx, Apache, HAProxy, load balancers of clouds",
+		Sources:  []string{"https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout", "https://www.rfc-editor.org/rfc/rfc9110#name-504-gateway-timeout"},
 		Issues:   []string{"mastodon/mastodon#21840"},
 		Checked:  verifiedOn, Confidence: High,
 		Repro: Reproduction{Real: "nginx", Run: Compare(
 			impatient(func() http.Handler { return newSlowTill() }),
 			impatient(func() http.Handler { return &keeper{app: newSlowTill()} }),
 			timesOut)},
+	},
+	{
+		ID:        "gunicorn-worker-timeout",
+		Title:     "gunicorn kills a worker that takes too long, after its work and before its answer",
+		Signature: []string{"[CRITICAL] WORKER TIMEOUT (pid:", "was terminated due to signal 6", "was terminated due to signal 9", "Worker exiting (pid:"},
+		Symptom:   "The proxy answers 502, the order is in the database, and the retry makes it again.",
+		Mechanism: "A sync worker that has not answered within the timeout (30 s) is killed, wherever it is. What it did before stays done; its answer is lost. So 502 does not mean that nothing happened.",
+		Fixes: []Fix{
+			{Text: "A key for each submission, kept in front of the app: what got no answer is in doubt, and is not sent again.", NotWhen: "Clients cannot send one: forms have tokens."},
+			{Text: "Hand what takes long to a queue, and answer at once.", NotWhen: "The work is short: see what it waits for."},
+			{Text: "A longer --timeout, or gthread workers, which are not killed for one slow request.", NotWhen: "By itself: workers also die of memory and deploys."},
+		},
+		Prevent: "A test whose app does its work and then sleeps longer than the timeout.",
+		Setting: guardsKeys + "; forms: {stage: enforce} for forms", Docs: onceDocs,
+		Affected: "gunicorn with sync workers; uWSGI (harakiri) and PHP-FPM (request_terminate_timeout) do likewise",
+		Sources:  []string{"https://docs.gunicorn.org/en/stable/settings.html#timeout", "https://docs.gunicorn.org/en/stable/faq.html"},
+		Issues:   nil,
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{Real: "gunicorn", Run: Compare(
+			behind(gunicorn, plain),
+			behind(gunicorn, func(app http.Handler) http.Handler { return &keeper{app: app} }),
+			sentAgain())},
 	},
 	{
 		ID:        "head-redirects-otherwise",
@@ -156,6 +182,49 @@ func impatient(app func() http.Handler) Side {
 // timesOut sends an order that takes too long, and sends it again when it is done.
 func timesOut(ctx context.Context, b *Browser, base string) (bool, error) {
 	return sentAgain("/finish")(ctx, b, base)
+}
+
+// gunicornApp is a till in Python, whose first order is made and then takes too long.
+const gunicornApp = `
+import os, time
+
+FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "orders")
+
+def app(environ, start_response):
+    if environ["REQUEST_METHOD"] == "POST":
+        with open(FILE, "a") as f:
+            f.write("x")
+        if os.path.getsize(FILE) == 1:
+            time.sleep(60)
+        start_response("201 Created", [("Content-Type", "text/plain")])
+        return [b"order"]
+    made = os.path.getsize(FILE) if os.path.exists(FILE) else 0
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(made).encode()]
+`
+
+// gunicorn is a Side whose workers have two seconds.
+func gunicorn(ctx context.Context, lab *Lab) (string, string, error) {
+	return program(func(ctx context.Context, lab *Lab, port int) (*exec.Cmd, string, error) {
+		path, err := lab.Need("gunicorn", "gunicorn")
+		if err != nil {
+			return nil, "", err
+		}
+		said, err := lab.Output(ctx, path, "--version")
+		if err != nil {
+			return nil, "", err
+		}
+		_, version, _ := strings.Cut(lastLine(said), "version ")
+		dir, err := lab.TempDir()
+		if err != nil {
+			return nil, "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "till.py"), []byte(gunicornApp), 0o600); err != nil {
+			return nil, "", err
+		}
+		args := []string{"--chdir", dir, "--bind", "127.0.0.1:" + strconv.Itoa(port), "--timeout", "2", "--graceful-timeout", "1", "till:app"}
+		return exec.Command(path, args...), "gunicorn/" + strings.TrimSuffix(version, ")"), nil //nolint:gosec // the program that PATH has
+	})(ctx, lab)
 }
 
 // onlyGetIs301 redirects as Traefik does.

@@ -102,7 +102,7 @@ func TestWhatPeopleSeeFindsTheCardOfTheirApp(t *testing.T) {
 		"curl -X POST -L http://localhost:5000/orders": "curl-x-post-l",
 		"python requests put loses body after 301":     "requests-put-301-loses-body",
 		"proxy_next_upstream non_idempotent":           "nginx-retries-post",
-		"[CRITICAL] WORKER TIMEOUT (pid:1234)":         "gateway-timeout-retry",
+		"[CRITICAL] WORKER TIMEOUT (pid:1234)":         "gunicorn-worker-timeout",
 		"redis failover lost acknowledged writes":      "redis-failover-loses-keys",
 		"crewai runs the tool again":                   "agent-runs-tool-again",
 		"Task timed out after 30.03 seconds":           "in-progress-expires",

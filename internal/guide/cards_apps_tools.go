@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -52,7 +54,10 @@ func behind(side Side, front func(http.Handler) http.Handler) Side {
 		if err != nil {
 			return "", "", err
 		}
-		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+		proxy := &httputil.ReverseProxy{
+			Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
+			ErrorLog: log.New(io.Discard, "", 0), // its 502 is among the steps
+		}
 		base, err := lab.Serve(front(proxy))
 		return base, version, err
 	}
