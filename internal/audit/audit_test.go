@@ -119,7 +119,8 @@ const (
 func TestFindings(t *testing.T) {
 	t.Parallel()
 	page := show("here")
-	other := site(t, map[string]http.HandlerFunc{"/": page, "/login": page}) // another origin
+	other := site(t, map[string]http.HandlerFunc{"/": page, "/login": page, "/b": send(302, "/")}) // another origin
+	elsewhere := strings.Replace(other.URL, "127.0.0.1", "localhost", 1)                           // another site
 	buy := submitting("forms: [{action: /buy}]")
 	login := submitting("forms: [{action: /login, fields: {p: secret}}]")
 	for name, c := range map[string]struct {
@@ -130,7 +131,7 @@ func TestFindings(t *testing.T) {
 		"a redirect leads to a redirect": {
 			id:     "chain",
 			faulty: map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": send(302, "/b"), "/b": send(302, "/c"), "/c": page},
-			clean:  map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": send(302, "/c"), "/c": page},
+			clean:  map[string]http.HandlerFunc{"/": show(`<a href=/a><a href=/d>`), "/a": send(302, "/c"), "/c": page, "/d": send(302, elsewhere+"/b")},
 		},
 		"two pages send the client to each other": {
 			id:     "loop",

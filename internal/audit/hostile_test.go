@@ -80,6 +80,76 @@ func TestHostileServers(t *testing.T) {
 	}
 }
 
+// What is behind MaxBody is not read, after decompression too.
+func TestPagesAreReadToTheLimit(t *testing.T) {
+	t.Parallel()
+	long := "<a href=/a>" + strings.Repeat("x ", 1<<20) + "<a href=/b>"
+	for name, answer := range map[string]http.HandlerFunc{
+		"plain": show(long),
+		"gzip": func(w http.ResponseWriter, _ *http.Request) {
+			set(w, []string{"Content-Type: text/html", "Content-Encoding: gzip"})
+			z := gzip.NewWriter(w)
+			_, _ = io.WriteString(z, long)
+			_ = z.Close()
+		},
+	} {
+		srv := site(t, map[string]http.HandlerFunc{"/": answer, "/a": show(""), "/b": show("")})
+		if r := run(t, srv.URL, func(o *Options) { o.MaxBody = 1 << 20 }); r.Summary.Pages != 2 {
+			t.Errorf("%s: %d pages, want 2", name, r.Summary.Pages)
+		}
+		if r := run(t, srv.URL); r.Summary.Pages != 3 {
+			t.Errorf("%s: %d pages without the limit, want 3", name, r.Summary.Pages)
+		}
+	}
+}
+
+// An endless chain is followed as far as a browser does.
+func TestHopsAreBounded(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	srv := site(t, map[string]http.HandlerFunc{"/": func(w http.ResponseWriter, _ *http.Request) {
+		send(302, fmt.Sprintf("/?%d", asked.Add(1)))(w, nil)
+	}})
+	run(t, srv.URL)
+	if asked.Load() != 21 {
+		t.Errorf("%d requests, want the first and 20 hops", asked.Load())
+	}
+}
+
+// A header may be a password: it goes to the origin that it was given for.
+func TestHeadersStayAtHome(t *testing.T) {
+	t.Parallel()
+	got := make(chan string, 10)
+	tell := func(w http.ResponseWriter, r *http.Request) { got <- r.Header.Get("Authorization"); show("")(w, r) }
+	other := site(t, map[string]http.HandlerFunc{"/": tell})
+	srv := site(t, map[string]http.HandlerFunc{"/": show("<a href=/own><a href=/away>"), "/own": tell, "/away": send(302, other.URL+"/")})
+	run(t, srv.URL, func(o *Options) { o.Header, o.Concurrency = http.Header{"Authorization": {"secret"}}, 1 })
+	if own, away := <-got, <-got; own != "secret" || away != "" {
+		t.Errorf("own origin got %q, the other %q", own, away)
+	}
+}
+
+// A submission that is under way when the audit is ended gets its answer.
+func TestSubmissionsAreNotCutShort(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	srv := site(t, map[string]http.HandlerFunc{"/": show(buyForm), "POST /buy": func(w http.ResponseWriter, r *http.Request) {
+		cancel()
+		select {
+		case <-r.Context().Done(): // cut short
+		case <-time.After(100 * time.Millisecond):
+			show("thanks")(w, r)
+		}
+	}})
+	opts := Options{Start: mustParse(t, srv.URL), Rate: -1}
+	submitting("forms: [{action: /buy}]")(&opts)
+	r, err := Run(ctx, opts)
+	if err != nil || strings.Join(ids(r), " ") != "post-answered-page" {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
 func TestWrongCertificate(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewTLSServer(show("here"))
@@ -153,7 +223,7 @@ func TestPrivateTargetsAreRefused(t *testing.T) {
 // What a server writes cannot move a terminal, nor hide.
 func TestTextOfServersIsCleaned(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{"a\x1b[31mb": "a?[31mb", "a\r\nb": "a??b", "a\u202eb": "a?b", "a\u009bb": "a?b", "é→": "é→", "a\xff": "a?"} {
+	for text, want := range map[string]string{"a\x1b[31mb": "a?[31mb", "a\r\nb": "a??b", "a\u202eb": "a?b", "a\ufeffb": "a?b", "a\u200bb": "a?b", "a\u009bb": "a?b", "é→": "é→", "a\xff": "a?"} {
 		if got := Clean(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
@@ -189,7 +259,7 @@ func TestSubmissionsCarryTheirTokens(t *testing.T) {
 				"Set-Cookie: token="+token, "Content-Security-Policy: script-src 'nonce-"+token+"'")(w, r)
 		},
 		"POST /buy": func(w http.ResponseWriter, r *http.Request) {
-			if c, err := r.Cookie("token"); err != nil || c.Value != r.PostFormValue("csrf") || c.Value != r.URL.Query().Get("t") {
+			if c, err := r.Cookie("token"); err != nil || c.Value != r.PostFormValue("csrf") || c.Value != r.URL.Query().Get("t") || r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Origin") == "" {
 				bad.Add(1)
 			}
 			good.Add(1)

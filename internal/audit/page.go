@@ -12,7 +12,7 @@ import (
 
 // Limits of what is read from one page.
 const (
-	maxToken  = 1 << 20 // one tag or text, in bytes
+	maxToken  = 4 << 20 // one tag or text, scripts included, in bytes
 	maxLinks  = 5000
 	maxForms  = 100
 	maxFields = 500 // of one form

@@ -68,9 +68,9 @@ func TestBrowserTarget(t *testing.T) {
 
 func TestRobots(t *testing.T) {
 	t.Parallel()
-	const text = "User-agent: other\nDisallow: /\n\nUser-agent: *\nUser-agent: more\nDisallow: /a\nAllow: /a/b\nDisallow: /*.pdf$ # a comment\nDisallow: /q?\nDisallow:\n"
+	const text = "User-agent: other\nDisallow: /\n\nUser-agent: *\nUser-agent: more\nDisallow: /a\nAllow: /a/b\nDisallow: /*.pdf$ # a comment\nDisallow: /q?\nDisallow:\nAllow: /tie\nDisallow: /tie\n"
 	r := readRobots(strings.NewReader(text))
-	for path, want := range map[string]bool{"/": true, "/a": false, "/a/b": true, "/ab": false, "/x.pdf": false, "/x.pdfs": true, "/q?x": false, "/q": true} {
+	for path, want := range map[string]bool{"/": true, "/a": false, "/a/b": true, "/ab": false, "/x.pdf": false, "/x.pdfs": true, "/q?x": false, "/q": true, "/tie": true} {
 		if r.allow(path) != want {
 			t.Errorf("%s is %v", path, !want)
 		}
