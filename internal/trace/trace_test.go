@@ -173,6 +173,10 @@ func TestBadAnswers(t *testing.T) {
 			func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 10<<20)) },
 			NoAnswer, "server response headers exceeded", 1,
 		},
+		"a header of 5 MiB": {
+			func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 5<<20)) },
+			NoAnswer, "server response headers exceeded", 1,
+		},
 		"not found": {http.NotFound, ErrorStatus, "404 Not Found", 1},
 		"a server that hangs up": {
 			func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
@@ -366,8 +370,11 @@ func TestCertificates(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Strict-Transport-Security", "max-age=60; includeSubDomains")
-		if r.URL.Path == "/down" {
+		switch r.URL.Path {
+		case "/down":
 			redirect(w, 302, "http://"+r.Host+"/x")
+		case "/other":
+			redirect(w, 302, "https://other.example:"+portOf(r.Host)+"/")
 		}
 	}))
 	s.EnableHTTP2 = true
@@ -408,6 +415,12 @@ func TestCertificates(t *testing.T) {
 		hop := seen.Hops[0]
 		if seen.End.Kind != Arrived || len(hop.TLS.Problems) != 0 || hop.Protocol != "HTTP/2.0" || hop.HSTS.MaxAge != 60 || !hop.HSTS.Subdomains || hop.HSTS.Ignored != "" {
 			t.Errorf("%+v %+v %+v", seen.End, hop.TLS, hop.HSTS)
+		}
+	})
+	t.Run("a good one, and then for another host", func(t *testing.T) {
+		seen := run(t, Config{URL: "https://example.com:" + port + "/other", Resolve: named, Roots: trusted})
+		if seen.End.Kind != Untrusted || len(seen.Hops) != 2 || len(seen.Hops[1].TLS.Problems) != 1 {
+			t.Errorf("%+v", seen.End)
 		}
 	})
 	t.Run("down to http", func(t *testing.T) {
