@@ -34,7 +34,7 @@ type Options struct {
 	// none: the origin of Start.
 	Scope []string
 	// Max is how many pages are asked for; 0: DefaultMax. It bounds the memory,
-	// too: about 50 bytes for each.
+	// too: about 100 bytes for each.
 	Max int
 	// PerDirectory and PerQuery bound how many URLs of one directory (all digits
 	// count as one) and how many queries of one path are asked for, so that a
