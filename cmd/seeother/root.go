@@ -50,6 +50,7 @@ submissions happen once, without a change to the app.
   seeother trace https://example.com/old   what becomes of a request, hop by hop
   seeother audit https://www.example.com/  what is wrong with a site's redirects and forms
   seeother import nginx nginx.conf         take rules over from another server
+  seeother explain ERR_TOO_MANY_REDIRECTS  what an error or a status means, and proof
   seeother repeats access.log              what was submitted twice, by what logs tell
   seeother once list --state uncertain     what nobody knows the outcome of
 

@@ -69,7 +69,7 @@ var methodCards = []Card{
 			{"Redirect with 308 instead of 301.", "clients of before 2015 must follow"},
 			{"Write the address in forms and clients as the server has it.", "you cannot reach them all"},
 		},
-		Prevent:    "Send a POST to each route with and without its slash, in a test; seeother audit does it with GET addresses of forms.",
+		Prevent:    "Send a POST to each route with and without its slash, in a test; seeother audit finds forms whose address is redirected for a slash (slash-loses-post).",
 		Setting:    "canonical: {slash: add} or {slash: remove}: seeother redirects with 308 before the server's own 301 can",
 		Docs:       "docs/rules.md",
 		Affected:   "nginx (a location with a slash at its end, and proxy_pass), Go's ServeMux before 1.26, Django, NetBox, and most routers with strict slashes",

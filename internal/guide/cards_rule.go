@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/seeother/seeother"
 )
 
 // ruleCards are about tables of redirects, and servers that are configured with them.
@@ -56,7 +58,7 @@ var ruleCards = []Card{
 		Affected:   "every server with redirect rules",
 		Sources:    []string{fetchStandard, "https://developer.chrome.com/docs/lighthouse/performance/redirects"},
 		Issues:     []string{"johngodley/redirection#3254"},
-		Findings:   []string{"chain", "broken-target"},
+		Findings:   []string{"chain"},
 		Checked:    checkedOn,
 		Confidence: High,
 		Repro: Reproduction{
@@ -67,6 +69,34 @@ var ruleCards = []Card{
 				chained("/2019/tour"),
 			),
 			Ask: Asked(chained("")),
+		},
+	},
+	{
+		ID:        "redirect-to-nothing",
+		Title:     "A redirect leads to an error, nowhere, or everybody to the same page",
+		Signature: []string{"Soft 404", "Page with redirect: 404 at the target", "ERR_INVALID_REDIRECT", "ERR_INVALID_RESPONSE", "empty Location header"},
+		Symptom:   "An old link ends at 404, one hop later than without the redirect; or at the home page, whatever was asked for; or at an empty page with status 301.",
+		Mechanism: "The target moved or went away, and nobody asked for it. A rule that is to catch all old addresses sends them to one page, which search engines take for an error (a soft 404). Without a Location, a status of 3xx is just a page without a text.",
+		Fixes: []Fix{
+			{"Point the redirect at the page that took over.", "there is none"},
+			{"Answer 410 where nothing took over: return 410 in nginx, Redirect gone in Apache.", "it may come back: 404"},
+		},
+		Prevent:    "Ask for the target of each redirect now and then; seeother audit does (broken-target).",
+		Setting:    "a rule with intent: gone answers 410; with {name} or {*} in its target, each address has its own; a rule without a target is refused",
+		Docs:       "docs/rules.md",
+		Affected:   "every server with redirect rules",
+		Sources:    []string{"https://www.rfc-editor.org/rfc/rfc9110#section-15.5.11", rfcRedirection, "https://developers.google.com/search/docs/crawling-indexing/http-network-errors"},
+		Findings:   []string{"broken-target", "no-location", "unused-capture"},
+		Checked:    checkedOn,
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "nginx",
+			Run: Compare(
+				nginx("location = /old { return 301 /moved-again; } location / { return 404; }"),
+				nginx(`location = /old { return 301 /new; } location = /new { return 200 "ok"; } location / { return 404; }`),
+				leadsToError("/old"),
+			),
+			Ask: Asked(leadsToError("")),
 		},
 	},
 	{
@@ -217,7 +247,7 @@ var ruleCards = []Card{
 		Findings: []string{
 			"invalid", "no-files", "not-a-file", "unreadable", "unknown-format", "too-many-files", "too-many-rules", "too-large", "empty-file",
 			"line-too-long", "bad-bytes", "utf-16", "bad-line", "bad-status", "unknown-placeholder", "condition", "not-a-redirect", "page-not-sent",
-			"port-ignored", "no-slash", "no-header", "bad-csv", "unknown-column", "bad-header", "too-many-findings", "unused-capture",
+			"port-ignored", "no-slash", "no-header", "bad-csv", "unknown-column", "bad-header", "too-many-findings",
 		},
 		Checked:    checkedOn,
 		Confidence: Medium,
@@ -320,6 +350,19 @@ func chained(path string) Trial {
 	return func(ctx context.Context, b *Browser, base string) (bool, error) {
 		_, err := b.Open(ctx, base+path)
 		return err == nil && len(b.Steps) > 2, err
+	}
+}
+
+// leadsToError is a Trial: failed is that a redirect ends at an error, or has no
+// Location.
+func leadsToError(path string) Trial {
+	return func(ctx context.Context, b *Browser, base string) (bool, error) {
+		answer, err := b.Open(ctx, base+path)
+		if err != nil {
+			return false, err
+		}
+		_, redirect := seeother.Follow(answer.Status, http.MethodGet)
+		return redirect || len(b.Steps) > 1 && answer.Status >= http.StatusBadRequest, nil
 	}
 }
 

@@ -29,7 +29,6 @@ var targetCards = []Card{
 		Docs:       "docs/library.md",
 		Affected:   "Go's net/http, http.Redirect, up to 1.26",
 		Sources:    []string{"https://www.rfc-editor.org/rfc/rfc3986#section-5.2.2", "https://pkg.go.dev/net/http#Redirect"},
-		Findings:   []string{"no-location"},
 		Checked:    checkedOn,
 		Confidence: High,
 		Repro: Reproduction{Real: "Go", Run: Compare(
@@ -86,7 +85,7 @@ var targetCards = []Card{
 		Title:     "A parameter such as next= sends people to any site",
 		Signature: []string{"?next=//evil.example", "?return_to=https:evil.example", "CWE-601", "URL redirection to untrusted site"},
 		Symptom:   "A link to your site opens somebody else's. Phishing mails use it, and a login hands its code to a stranger.",
-		Mechanism: `The check asks whether the target begins with a slash. Browsers read more than that as another host: //evil, /\evil, a slash, a tab and a slash, https:evil, and names in front of an @.`,
+		Mechanism: `The check asks whether the target begins with // or has ://. Browsers read more than that as another host: //evil, /\evil, a slash, a tab and a slash, https:evil, and names in front of an @.`,
 		Fixes: []Fix{
 			{"Parse the target as a browser does, refuse backslashes, control characters, userinfo and //, and compare the origin with a list.", ""},
 			{"Keep the target in the session, or sign it, instead of taking it from the address.", "other sites link to it with a target of theirs: then a list is needed"},
@@ -99,7 +98,7 @@ var targetCards = []Card{
 		Findings:   []string{"open-redirect", "target-refused", "capture-in-authority"},
 		Checked:    checkedOn,
 		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(Handler(loginPage(startsWithSlash)), Handler(loginPage(parsed)), payloads)},
+		Repro:      Reproduction{Run: Compare(Handler(loginPage(looksLocal)), Handler(loginPage(parsed)), payloads)},
 	},
 	{
 		ID:        "host-header-redirect",
@@ -216,8 +215,9 @@ func loginPage(good func(string) bool) func() http.Handler {
 	}
 }
 
-func startsWithSlash(next string) bool {
-	return strings.HasPrefix(next, "/") && !strings.HasPrefix(next, "//") || strings.HasPrefix(next, "https:") && !strings.HasPrefix(next, "https://")
+// looksLocal is the check that many apps have.
+func looksLocal(next string) bool {
+	return !strings.Contains(next, "://") && !strings.HasPrefix(next, "//")
 }
 
 func parsed(next string) bool {

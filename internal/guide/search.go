@@ -13,6 +13,7 @@ const (
 	maxWords     = 64      // words of it
 	minSignature = 6       // bytes of a signature, folded, below which it tells nothing by itself
 	minScore     = 1.0     // below it a card has nothing to do with the query
+	nearBest     = 0.6     // of the best score: what is below is left out
 	exactTerm    = 1.0     // a word that is the card's
 	prefixTerm   = 0.7     // a word that begins one of the card's
 	typoTerm     = 0.6     // a word that is one of the card's but for a letter or two
@@ -163,7 +164,7 @@ func (e *entry) named(whole string) float64 {
 // near leaves out what is far behind the best.
 func near(hits []Hit) []Hit {
 	for i, h := range hits {
-		if h.Score < hits[0].Score/2 {
+		if h.Score < hits[0].Score*nearBest {
 			return hits[:i]
 		}
 	}
