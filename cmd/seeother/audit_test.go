@@ -117,6 +117,19 @@ func TestAuditPageSession(t *testing.T) {
 	}
 }
 
+func TestProgressOfAnAudit(t *testing.T) {
+	t.Parallel()
+	var screen bytes.Buffer
+	p := &progress{w: &screen}
+	p.walked(1, 2, 1)
+	p.walked(2, 1, 1) // at once: it is not shown
+	p.end()
+	if want := "\r\x1b[K[##########                    ] 1 of 3, 1 finding\r\x1b[K"; screen.String() != want {
+		t.Errorf("%q, want %q", screen.String(), want)
+	}
+	(*progress)(nil).walked(1, 2, 3) // nobody looks
+}
+
 // withoutCards: which card explains a finding is the guide's affair.
 func withoutCards(text string) string {
 	return regexp.MustCompile(`(?m)^ +more: seeother explain [a-z0-9-]+\n`).ReplaceAllString(text, "")

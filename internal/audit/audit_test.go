@@ -58,6 +58,18 @@ func send(status int, location string, headers ...string) http.HandlerFunc {
 	}
 }
 
+// raw answers with bytes as they are.
+func raw(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		_, _ = conn.Write([]byte(text))
+	}
+}
+
 // with keeps the query of the request.
 func with(status int, location string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -272,6 +284,16 @@ func TestFindings(t *testing.T) {
 			faulty: map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": send(302, "/"+strings.Repeat("a", 1<<20))},
 			clean:  map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": send(302, "/")},
 		},
+		"a Location with a tab, which browsers leave out": {
+			id:     "bad-location",
+			faulty: map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": raw("HTTP/1.1 302 Found\r\nLocation: /b\tc\r\nContent-Length: 0\r\n\r\n")},
+			clean:  map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": raw("HTTP/1.1 302 Found\r\nLocation:\t/\t\r\nContent-Length: 0\r\n\r\n")},
+		},
+		"a header that HTTP does not allow": {
+			id:     "no-answer",
+			faulty: map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": raw("HTTP/1.1 302 Found\r\nLocation: /b\x01\x1b[31m\r\nContent-Length: 0\r\n\r\n")},
+			clean:  map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": raw("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")},
+		},
 		"a Location of 10 KiB": {
 			id:     "bad-location",
 			faulty: map[string]http.HandlerFunc{"/": show(`<a href=/a>`), "/a": send(302, "/"+strings.Repeat("a", 10<<10))},
@@ -348,6 +370,7 @@ func TestFindingsOfHTTPS(t *testing.T) {
 		answers map[string]http.HandlerFunc
 	}{
 		"no HSTS":                  {"hsts-missing", map[string]http.HandlerFunc{"/": show("here")}},
+		"HSTS that ends at once":   {"hsts-missing", map[string]http.HandlerFunc{"/": show("here", "Strict-Transport-Security: includeSubDomains; max-age=0")}},
 		"a redirect to http":       {"downgrade", map[string]http.HandlerFunc{"/": show("<a href=/a>", hsts), "/a": send(302, plain.URL, hsts)}},
 		"a form that goes to http": {"downgrade", map[string]http.HandlerFunc{"/": show("<form method=post action="+plain.URL+"/buy>", hsts)}},
 		"nothing":                  {"", map[string]http.HandlerFunc{"/": show("<a href=/a><form method=post action=/buy>", hsts), "/a": send(302, "/", hsts)}},

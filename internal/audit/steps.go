@@ -94,7 +94,7 @@ func (f *fetcher) visit(ctx context.Context, s step, u *url.URL) outcome {
 	t := f.follow(ctx, request{method: http.MethodGet, url: u, page: true})
 	out := outcome{page: true, findings: judge(t, s.From), edges: edgesOf(t)}
 	first := t.hops[0]
-	if first.url.Scheme == "https" && first.Status > 0 && first.Status < 400 && first.header.Get("Strict-Transport-Security") == "" {
+	if first.url.Scheme == "https" && first.Status > 0 && first.Status < 400 && !remembersHTTPS(first.header) {
 		out.findings = append(out.findings, found("hsts-missing", originOf(u), s.From, []Exchange{first.Exchange},
 			"%s answers without Strict-Transport-Security: the next visit may begin with plain http", originOf(u)))
 	}
@@ -109,6 +109,16 @@ func (f *fetcher) visit(ctx context.Context, s step, u *url.URL) outcome {
 		out.steps = f.afterPage(first)
 	}
 	return out
+}
+
+// remembersHTTPS: max-age=0 makes a browser forget (RFC 6797 section 6.1.1).
+func remembersHTTPS(h http.Header) bool {
+	for directive := range strings.SplitSeq(strings.ToLower(h.Get("Strict-Transport-Security")), ";") {
+		if name, value, _ := strings.Cut(strings.TrimSpace(directive), "="); name == "max-age" {
+			return strings.Trim(value, `"0`) != ""
+		}
+	}
+	return false
 }
 
 // afterRedirect goes on with the targets, and looks closer at the redirect.
