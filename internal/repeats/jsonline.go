@@ -103,6 +103,11 @@ func isLiteral(b []byte) bool {
 	case "true", "false", "null":
 		return true
 	}
+	if len(b) > 0 {
+		if _, ok := plainDecimal(b); ok {
+			return true
+		}
+	}
 	_, err := strconv.ParseFloat(string(b), 64)
 	return err == nil
 }
@@ -149,12 +154,25 @@ func (p *jsonLine) take(c byte) bool {
 	return true
 }
 
+// shortText is the length up to which it is faster to look at each byte.
+const shortText = 24
+
 // text reads a string. One with escapes is written to scratch.
 func (p *jsonLine) text() ([]byte, bool) {
 	if p.line[p.at] != '"' {
 		return nil, false
 	}
 	p.at++
+	for i, c := range p.line[p.at:min(p.at+shortText, len(p.line))] {
+		if c == '"' {
+			short := p.line[p.at : p.at+i]
+			p.at += i + 1
+			return short, true
+		}
+		if c == '\\' {
+			break
+		}
+	}
 	end := quote(p.line[p.at:])
 	if end < 0 {
 		return nil, false

@@ -117,6 +117,10 @@ func TestParseLines(t *testing.T) {
 			JSON, `{"timestamp":1790000000123,"ip":"1.2.3.4","method":"GET","path":"/","status":200,"duration":"1.5ms"}`,
 			"GET / 200 at 1790000000123 took 1 client=1.2.3.4", nil,
 		},
+		"times as text with another zone": {
+			JSON, `{"time":"2026-09-21T16:13:20.5+02:00","ip":"1.2.3.4","method":"GET","path":"/","status":200}`,
+			"GET / 200 at 1790000000500 client=1.2.3.4", nil,
+		},
 		"another line of Caddy's": {JSON, `{"level":"info","ts":1790000000.5,"msg":"server running","name":"srv0"}`, "", errStatus},
 		"no time in JSON":         {JSON, `{"ip":"1.2.3.4","method":"GET","path":"/","status":200}`, "", errJSONTime},
 		"JSON that is cut off":    {JSON, `{"time":"2026-09-21T14:13:20Z","ip":"1.2.3.4","met`, "", errJSON},
@@ -167,6 +171,20 @@ func TestGETLinesAllocateNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, see); n > 0 {
 		t.Errorf("%v allocations for each", n)
+	}
+}
+
+func TestDecimal(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]float64{"0": 0, "1790000000.123": 1790000000.123, "0.012": 0.012, "-1.5": -1.5, "1e3": 1000, "123456789012345678": 123456789012345678, "0.1234567890123456": 0.1234567890123456} {
+		if got, ok := decimal([]byte(text)); !ok || got != want {
+			t.Errorf("%s: %v, %v", text, got, ok)
+		}
+	}
+	for _, text := range []string{"", ".5", "x", "1.2.3", "1x", "--1"} {
+		if got, ok := decimal([]byte(text)); ok {
+			t.Errorf("%q: %v", text, got)
+		}
 	}
 }
 

@@ -102,3 +102,18 @@ func BenchmarkRead(b *testing.B) {
 	runtime.ReadMemStats(&m)
 	b.ReportMetric(float64(m.Sys>>20), "MiB-sys")
 }
+
+// BenchmarkJSON parses a line as docs/repeats.md recommends it.
+func BenchmarkJSON(b *testing.B) {
+	line := []byte(`{"time":"2026-09-21T14:13:20+00:00","msec":1790000000.123,"remote_addr":"203.0.113.7","remote_user":"","scheme":"https","host":"shop.example",` +
+		`"request":"GET /products/17 HTTP/1.1","status":200,"request_time":0.012,"request_length":512,` +
+		`"http_user_agent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0","sent_http_location":"","http_idempotency_key":""}`)
+	p, e := newParser(JSON), Entry{}
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.parse(line, &e); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -11,6 +11,10 @@ type clockCache struct {
 	day  [11]byte // 26/Nov/2026
 	zone [5]byte  // +0100
 	base int64    // of midnight, in seconds
+
+	text   [64]byte // the last time in another layout, what it was, and its length
+	length int
+	millis int64
 }
 
 // clfTime reads "26/Nov/2026:21:18:06 +0000" (strftime's %d/%b/%Y:%T %z), in
@@ -63,9 +67,13 @@ func (c *clockCache) anyTime(b []byte) (int64, bool) {
 	if len(b) > 64 {
 		return 0, false
 	}
+	if len(b) > 0 && bytes.Equal(c.text[:c.length], b) {
+		return c.millis, true
+	}
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, string(b)); err == nil {
-			return t.UnixMilli(), true
+			c.length, c.millis = copy(c.text[:], b), t.UnixMilli()
+			return c.millis, true
 		}
 	}
 	return 0, false
@@ -99,12 +107,45 @@ func span(b []byte) (int64, bool) {
 	return d.Milliseconds(), err == nil && d >= 0
 }
 
+// decimal reads a number. Most are short and plain: those go without allocation,
+// and exactly, since both parts of the division are.
 func decimal(b []byte) (float64, bool) {
 	if len(b) == 0 || len(b) > 32 || (b[0] < '0' || b[0] > '9') && b[0] != '-' {
 		return 0, false
 	}
+	if n, ok := plainDecimal(b); ok {
+		return n, true
+	}
+	for _, c := range b { // a date is no number, and an error is slow to make
+		if (c < '0' || c > '9') && bytes.IndexByte([]byte("+-.eE"), c) < 0 {
+			return 0, false
+		}
+	}
 	n, err := strconv.ParseFloat(string(b), 64)
 	return n, err == nil
+}
+
+// plainDecimal reads at most 15 digits with at most one point among them.
+func plainDecimal(b []byte) (float64, bool) {
+	if len(b) > 16 || b[len(b)-1] == '.' {
+		return 0, false
+	}
+	n, unit, digits, point := int64(0), 1.0, 0, false
+	for _, c := range b {
+		switch {
+		case c == '.' && !point && digits > 0:
+			point = true
+		case c >= '0' && c <= '9':
+			n = n*10 + int64(c-'0')
+			digits++
+			if point {
+				unit *= 10
+			}
+		default:
+			return 0, false
+		}
+	}
+	return float64(n) / unit, digits <= 15
 }
 
 // whole reads a number without a sign, of at most 18 digits.
