@@ -270,7 +270,10 @@ func (f *fetcher) mayAsk(ctx context.Context, u *url.URL) bool {
 	if !known {
 		var err error
 		if rules, err = f.askRobots(ctx, u); err != nil {
-			return !errors.Is(err, context.Canceled) // whatever ails the host, its page will tell
+			if errors.Is(err, context.Canceled) {
+				return false
+			}
+			rules = robots{} // whatever ails the host, its page will tell
 		}
 		f.mu.Lock()
 		if len(f.robots) >= maxHosts {

@@ -150,6 +150,21 @@ func TestSubmissionsAreNotCutShort(t *testing.T) {
 	}
 }
 
+// A host that does not answer is asked for its robots.txt once.
+func TestDeadHostsAreAskedOnce(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	dead := site(t, map[string]http.HandlerFunc{"/robots.txt": func(http.ResponseWriter, *http.Request) {
+		asked.Add(1)
+		panic(http.ErrAbortHandler)
+	}})
+	srv := site(t, map[string]http.HandlerFunc{"/": show("<a href=/a><a href=/b>"), "/a": send(302, dead.URL+"/a"), "/b": send(302, dead.URL+"/b")})
+	run(t, srv.URL, func(o *Options) { o.Concurrency = 1 })
+	if n := asked.Load(); n > 2 { // http.Transport may ask again on a new connection
+		t.Errorf("asked %d times", n)
+	}
+}
+
 func TestWrongCertificate(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewTLSServer(show("here"))
