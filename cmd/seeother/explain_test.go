@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,6 +68,33 @@ func TestEveryCardIsWhole(t *testing.T) {
 	}
 	if len(seen) < 40 {
 		t.Errorf("%d cards, want 40", len(seen))
+	}
+}
+
+func TestAMissingProgramIsSaidWithTheNextStep(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	report(&out, cannotTry("https-301-loses-post", fmt.Errorf("the faulty server: %w", &guide.MissingError{Program: "nginx", Package: "nginx"})))
+	const want = "seeother: error: https-301-loses-post cannot be tried here: the faulty server: nginx is not installed\n" +
+		"seeother: hint: on Debian: apt-get install nginx\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+func TestVerifiedSaysWhatRan(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ real, version, want string }{
+		{"", "", "mechanism"},
+		{"nginx", "nginx/1.26.3", "real nginx 1.26.3"},
+		{"Go", "go/1.26.2", "real Go 1.26.2"},
+		{"PostgreSQL", "17.2", "real PostgreSQL 17.2"},
+		{"nginx", "", "mechanism"}, // nobody can say what ran
+	} {
+		card := guide.Card{Repro: guide.Reproduction{Real: c.real}}
+		if got := verifiedBy(card, guide.Outcome{Version: c.version}); got != c.want {
+			t.Errorf("%q %q: %q, want %q", c.real, c.version, got, c.want)
+		}
 	}
 }
 

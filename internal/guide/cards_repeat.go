@@ -210,7 +210,7 @@ func flashApp(bound bool) http.Handler {
 		if bound {
 			path = "/profile"
 		}
-		setFlash(w, http.Cookie{Value: "saved", Path: path})
+		setFlash(w, "saved", path, 0)
 		seeOther(w, "/profile")
 	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
@@ -222,15 +222,16 @@ func flashApp(bound bool) http.Handler {
 		if bound {
 			path = r.URL.Path
 		}
-		setFlash(w, http.Cookie{Path: path, MaxAge: -1})
+		setFlash(w, "", path, -1)
 		_, _ = fmt.Fprint(w, html.EscapeString(c.Value)) // the client is gone, if anything
 	})
 	return mux
 }
 
-func setFlash(w http.ResponseWriter, c http.Cookie) {
-	c.Name, c.HttpOnly, c.SameSite = "flash", true, http.SameSiteLaxMode
-	http.SetCookie(w, &c) //nolint:gosec // not Secure: it is for plain http on loopback
+// setFlash sets the message of the next page; maxAge is http.Cookie's.
+func setFlash(w http.ResponseWriter, value, path string, maxAge int) {
+	//nolint:gosec // not Secure: it is for plain http on loopback
+	http.SetCookie(w, &http.Cookie{Name: "flash", Value: value, Path: path, MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
 // flashStray has another tab load between the redirect and its page.
