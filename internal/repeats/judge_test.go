@@ -121,6 +121,10 @@ func TestJudge(t *testing.T) {
 			[]string{"0 1.1.1.1 POST /a/ 302", "1 1.1.1.1 GET /a 405"},
 			[]string{`lost-method POST /a/ high canonical: {origin: "https://www.example.com", slash: remove}`},
 		},
+		"clicked twice, it was lost twice": {
+			[]string{"0 1.1.1.1 POST /a 301", "0 1.1.1.1 POST /a 301", "1 1.1.1.1 GET /a/ 200"},
+			[]string{`lost-method POST /a high x2 canonical: {origin: "https://www.example.com", slash: add}`},
+		},
 		"301 and the same path: to https": {
 			[]string{"0 1.1.1.1 POST /a 301", "0 1.1.1.1 GET /a 200"},
 			[]string{`lost-method POST /a high canonical: {origin: "https://www.example.com", https: true}`},
@@ -180,6 +184,24 @@ func TestJudge(t *testing.T) {
 				t.Errorf("%+v", r.Summary.Bad)
 			}
 		})
+	}
+}
+
+// Where a submission is often repeated, that may be how the route is used.
+func TestUsualRepetitionsAreLessSure(t *testing.T) {
+	t.Parallel()
+	for repeated, want := range map[int]string{1: "high", 3: "medium", 10: "low"} {
+		var log []string
+		for i := range 20 {
+			log = append(log, fmt.Sprintf("%d 1.1.1.%d POST /a 200", i*100, i))
+			if i < repeated {
+				log = append(log, fmt.Sprintf("%d 1.1.1.%d POST /a 200", i*100+1, i))
+			}
+		}
+		r := mustRead(t, Options{}, text("a", lines(log...)))
+		if got := short(r); len(got) != 1 || !strings.Contains(got[0], " "+want) {
+			t.Errorf("%d repeated: %q, want %s", repeated, got, want)
+		}
 	}
 }
 

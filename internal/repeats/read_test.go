@@ -65,6 +65,19 @@ func TestFilesAreReadByTime(t *testing.T) {
 	}
 }
 
+// One file at a time, as with hundreds of rotated ones, they follow one another by time.
+func TestRotatedFilesFollowOneAnother(t *testing.T) {
+	t.Parallel()
+	a := text("c", lines("0 1.1.1.1 GET / 200", "1000 1.1.1.1 POST /a 303"))
+	b := text("b", lines("1001 1.1.1.1 POST /a 303", "2000 1.1.1.1 POST /b 303"))
+	c := text("a", lines("2001 1.1.1.1 POST /b 303", "3000 1.1.1.1 GET / 200"))
+	for _, files := range [][]File{{a, b, c}, {c, a, b}, {c, b, a}} {
+		if got := counted(mustRead(t, Options{Limits: Limits{Files: 1}}, files...), true); got[DoubleClick] != 2 {
+			t.Errorf("%v", got)
+		}
+	}
+}
+
 func TestDisorderWithinTheWindowIsPutRight(t *testing.T) {
 	t.Parallel()
 	entry := func(end float64, took float64, request string, status int) string {

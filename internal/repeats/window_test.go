@@ -1,0 +1,57 @@
+package repeats
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// FuzzWindow: whatever clients do, in whatever order, within whatever limits, the
+// watcher holds what it says that it holds, and forgets everybody in the end.
+func FuzzWindow(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 0, 1, 2, 200, 3, 4}, uint8(2), uint8(5))
+	f.Add([]byte(strings.Repeat("abcdefg", 40)), uint8(1), uint8(1))
+	f.Fuzz(func(t *testing.T, moves []byte, clients, requests uint8) {
+		o := mustDefaults(t)
+		o.Limits.Clients, o.Limits.Requests, o.Limits.Each, o.Limits.Routes = int(clients)+1, int(requests)+1, 16, 3
+		w := newWatcher(o, newTally(o.Limits))
+		s := &source{file: File{Name: "x"}}
+		now := int64(began) * 1000
+		moves = moves[:min(len(moves), 3*300)] // more takes long, and finds no more
+		for ; len(moves) >= 3; moves = moves[3:] {
+			now += int64(moves[0]) * 100
+			s.entry, s.line = move(moves, now), s.line+1
+			w.see(s)
+			held := 0
+			for c := w.oldest; c != nil; c = c.newer {
+				held += len(c.events)
+				if c.judged > len(c.events) || !slices.IsSortedFunc(c.events, func(a, b event) int { return int(a.start - b.start) }) {
+					t.Fatalf("%d of %d are judged", c.judged, len(c.events))
+				}
+			}
+			if held != w.requests || held > o.Limits.Requests || len(w.clients) > o.Limits.Clients {
+				t.Fatalf("%d of %d requests, %d clients", held, w.requests, len(w.clients))
+			}
+		}
+		w.end()
+		if w.requests != 0 || len(w.clients) != 0 || len(w.addresses) != 0 || w.newest != nil {
+			t.Errorf("%d requests, %d clients, %d addresses are left", w.requests, len(w.clients), len(w.addresses))
+		}
+	})
+}
+
+// move is a request by three bytes: some began long before they were logged.
+func move(b []byte, now int64) Entry {
+	pick := func(from string, n byte) []byte {
+		words := strings.Fields(from)
+		return []byte(words[int(n)%len(words)])
+	}
+	statuses := []int{200, 303, 302, 301, 307, 308, 499, 504, 422}
+	e := Entry{
+		Time: now, Took: int64(b[0]&7) * 9000, Sent: -1, Status: statuses[int(b[1]>>4)%len(statuses)],
+		Client: fmt.Appendf(nil, "1.1.1.%d", b[1]&3), Agent: pick(chrome+" curl/8", b[1]>>2),
+		Method: pick("POST GET DELETE PUT POST", b[2]), Target: pick("/a /a/ /b /b/1 /b/2 /c?x=1 /c", b[2]>>4),
+	}
+	return e
+}
