@@ -363,7 +363,8 @@ func (f *fetcher) send(ctx context.Context, s step, u *url.URL, r request, from 
 	return out
 }
 
-// lost is for a 301 or 302 in answer to what was submitted.
+// lost is for a 301 or 302 in answer to what was submitted. After a POST it is a
+// warning: browsers do what was meant, though no standard says so.
 func (f *fetcher) lost(t *trail, s step) Finding {
 	a := t.hops[0]
 	goal := a.Location
@@ -378,5 +379,5 @@ func (f *fetcher) lost(t *trail, s step) Finding {
 			"%s %s answers %d to %s: a browser sends %s %s next, and some clients GET", a.Method, a.URL, a.Status, goal, a.Method, goal)
 	}
 	return found("method-lost", a.Method+" "+pattern(a.url), s.From, []Exchange{a.Exchange},
-		"POST %s answers %d to %s: browsers go on with GET, clients that keep the method post again", a.URL, a.Status, goal)
+		"POST %s answers %d to %s: browsers go on with GET, clients that keep the method post again", a.URL, a.Status, goal).as(Warning)
 }
