@@ -144,7 +144,7 @@ func auditSARIF(w *bufio.Writer, r *audit.Report) error {
 	for _, c := range audit.Checks() {
 		rules = append(rules, sarifRule{
 			ID: c.ID, Short: sarifText{c.Title}, Full: sarifText{c.Title + ". What a client sees: " + c.Client},
-			Help: sarifText{c.Mend}, HelpURI: auditPage + "#" + c.ID, Default: sarifLevel{sarifLevels[severityOf(c.Severity)]},
+			Help: sarifText{c.Mend + explainedBy(c.ID)}, HelpURI: auditPage + "#" + c.ID, Default: sarifLevel{sarifLevels[severityOf(c.Severity)]},
 		})
 	}
 	s := startSARIF(w, rules)
