@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/seeother/seeother"
@@ -283,10 +284,10 @@ fetch("/orders", {method: "POST", redirect: "manual", headers: {"Seeother-Redire
 // or not.
 func formAction(lists bool) func(*Lab, *witness) (*page, error) {
 	return func(lab *Lab, w *witness) (*page, error) {
-		var home string
+		var home atomic.Pointer[string] // set before the browser comes
 		shop := w.handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
-			_, _ = fmt.Fprintf(w, `<link rel=icon href=data:,><script>fetch(%q, {method: "POST", mode: "no-cors", body: "the other site is shown"})</script>`, home+"/told")
+			_, _ = fmt.Fprintf(w, `<link rel=icon href=data:,><script>fetch(%q, {method: "POST", mode: "no-cors", body: "the other site is shown"})</script>`, *home.Load()+"/told")
 		}))
 		pay, err := lab.Serve(shop)
 		if err != nil {
@@ -300,7 +301,7 @@ addEventListener("securitypolicyviolation", e => tell("stopped by " + e.effectiv
 addEventListener("load", () => document.forms[0].submit())
 </script>`,
 			app:    w.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seeother.Result(w, r, pay+"/pay", pay) })),
-			before: func(_ *page, base string) { home = base },
+			before: func(_ *page, base string) { home.Store(&base) },
 			failed: func(told string) bool { return strings.Contains(told, "form-action") },
 		}
 		if lists {
