@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -78,6 +79,8 @@ func audited(t *testing.T, first, submit string) string {
 		t.Fatal(err)
 	}
 	var r auditReport
+	// WordPress puts a hash of its address into the names of its cookies.
+	text = hash.ReplaceAll(text, []byte("HASH"))
 	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), at.Host, "app.test")), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -87,3 +90,5 @@ func audited(t *testing.T, first, submit string) string {
 	}
 	return string(out) + "\n"
 }
+
+var hash = regexp.MustCompile(`[0-9a-f]{32}`)
