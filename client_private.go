@@ -73,14 +73,14 @@ func (g *guard) isProxy(hostPort string, u *url.URL) bool {
 
 func isPrivateConn(conn net.Conn) bool {
 	addr, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	return err == nil && isPrivateAddr(addr.Addr())
+	return err == nil && IsPrivateAddr(addr.Addr())
 }
 
 // isPrivateHost knows addresses, and the names of RFC 6761 for this machine.
 func isPrivateHost(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return isPrivateAddr(addr)
+		return IsPrivateAddr(addr)
 	}
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
@@ -100,7 +100,11 @@ var shared = []netip.Prefix{
 // nat64 holds an IPv4 address in its last four bytes (RFC 6052).
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-func isPrivateAddr(addr netip.Addr) bool {
+// IsPrivateAddr reports whether an address is not for the public Internet:
+// loopback, link-local, RFC 1918 and 4193, multicast, and the rest of the IANA
+// registries of special-purpose addresses that lead somewhere; also inside of
+// NAT64 (RFC 6052).
+func IsPrivateAddr(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	if nat64.Contains(addr) {
 		b := addr.As16()

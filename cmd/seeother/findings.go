@@ -239,7 +239,7 @@ func (t *textFindings) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// cleaned keeps a terminal from being told things by a rule file.
+// cleaned keeps a terminal from being told things by a file.
 func cleaned(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {

@@ -317,18 +317,8 @@ func (f *transfer) list(w io.Writer, t *transferReport, refused bool) error {
 
 func (n *transferNote) print(w *bufio.Writer, target string) {
 	pos := rule.Position{File: n.File, Line: n.Line, Column: n.Column}
-	_, _ = fmt.Fprintf(w, "%s: %s: %s\n    %s\n", shown(pos.String()), n.Kind, shown(n.Reason), shown(n.Text)) // Flush tells
+	_, _ = fmt.Fprintf(w, "%s: %s: %s\n    %s\n", cleaned(pos.String()), n.Kind, cleaned(n.Reason), cleaned(n.Text)) // Flush tells
 	if n.Nearest != nil {
-		_, _ = fmt.Fprintf(w, "    nearest: %s:%d: %s\n", shown(target), n.Nearest.Line, shown(n.Nearest.Rule)) // as above
+		_, _ = fmt.Fprintf(w, "    nearest: %s:%d: %s\n", cleaned(target), n.Nearest.Line, cleaned(n.Nearest.Rule)) // as above
 	}
-}
-
-// shown keeps a terminal from being told things by a file.
-func shown(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
 }

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/seeother/seeother"
 )
 
 // errPrivate is what a request to a private address gets that nobody named.
@@ -97,27 +99,19 @@ func dialed(u *url.URL) string {
 // that is dialed, so a name that changes its mind gains nothing.
 func publicOnly(_ context.Context, _, addr string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(addr)
-	if err != nil || private(ap.Addr()) {
+	if err != nil || seeother.IsPrivateAddr(ap.Addr()) {
 		return errPrivate
 	}
 	return nil
 }
 
-// private reports whether an address is not for the public: loopback, private
-// (RFC 1918, RFC 4193), link-local, shared (RFC 6598), multicast or unspecified.
-func private(ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
-	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() ||
-		netip.MustParsePrefix("100.64.0.0/10").Contains(ip) || netip.MustParsePrefix("0.0.0.0/8").Contains(ip)
-}
-
 // resolvesPrivate: a site on a private network redirects within it.
 func resolvesPrivate(ctx context.Context, host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return private(ip)
+		return seeother.IsPrivateAddr(ip)
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	return err == nil && slices.ContainsFunc(ips, private)
+	return err == nil && slices.ContainsFunc(ips, seeother.IsPrivateAddr)
 }
 
 // do does one exchange, within Timeout, the body included. An answer that came

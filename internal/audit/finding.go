@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Severity is how bad a Finding is: "info", "warning" or "error".
@@ -115,5 +116,5 @@ func shown(text string) string {
 	if len(text) <= maxShown {
 		return text
 	}
-	return text[:maxShown-len("…")] + "…"
+	return strings.ToValidUTF8(text[:maxShown-len("…")], "") + "…"
 }

@@ -210,10 +210,10 @@ func TestPrivateTargetsAreRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		"127.0.0.1": true, "10.1.2.3": true, "192.168.0.1": true, "172.16.0.1": true, "169.254.169.254": true, "100.64.0.1": true, "0.0.0.0": true,
-		"::1": true, "fe80::1%eth0": true, "fd00::1": true, "::ffff:10.0.0.1": true, "8.8.8.8": false, "2001:4860:4860::8888": false,
+		"::1": true, "fe80::1%eth0": true, "fd00::1": true, "::ffff:10.0.0.1": true, "64:ff9b::a00:1": true, "198.18.0.1": true, "8.8.8.8": false, "2001:4860:4860::8888": false,
 	} {
-		if got := private(netip.MustParseAddr(text)); got != want {
-			t.Errorf("private(%s) is %v", text, got)
+		if got := publicOnly(t.Context(), "tcp", netip.AddrPortFrom(netip.MustParseAddr(text), 80).String(), nil) != nil; got != want {
+			t.Errorf("%s is refused: %v", text, got)
 		}
 	}
 	opts := Options{Start: mustParse(t, "https://93.184.216.34/")}.withDefaults()

@@ -135,7 +135,7 @@ func (f *fetcher) mayGo(ctx context.Context, next seeother.Next, target, from *u
 // before. Names that resolve to one are refused when they are dialed.
 func (f *fetcher) refuses(u *url.URL) bool {
 	ip, err := netip.ParseAddr(u.Hostname())
-	return err == nil && private(ip) && !f.inner && dialed(u) != f.named
+	return err == nil && seeother.IsPrivateAddr(ip) && !f.inner && dialed(u) != f.named
 }
 
 // target reads Location as a browser does. It is nil where that ends the trail,
