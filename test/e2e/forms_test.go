@@ -96,7 +96,7 @@ func TestFormsInABrowser(t *testing.T) {
 		t.Run(where, func(t *testing.T) {
 			t.Parallel()
 			app := newCounter(t, 150*time.Millisecond)
-			g := harness.RunGateway(t, app.URL, "--protect")
+			g := harness.Protect(t, app.URL)
 			b := harness.Visit(t)
 			b.Do(t, chromedp.Navigate(g.URL+where))
 			harness.Evaluate[any](t, b, clickTwice)
@@ -143,7 +143,7 @@ func TestFormsOfTheAppAlone(t *testing.T) {
 func TestAClickWhoseConnectionIsLost(t *testing.T) {
 	t.Parallel()
 	app := newCounter(t, 300*time.Millisecond)
-	g := harness.RunGateway(t, app.URL, "--protect")
+	g := harness.Protect(t, app.URL)
 	b := harness.Visit(t)
 	b.Do(t, chromedp.Navigate(g.URL))
 	harness.Evaluate[any](t, b, `document.querySelector('button').click(), setTimeout(() => window.stop(), 100)`)
@@ -164,7 +164,7 @@ func TestManyBrowsersClickAtRandom(t *testing.T) {
 	}
 	const people = 50
 	app := newCounter(t, 20*time.Millisecond)
-	g := harness.RunGateway(t, app.URL, "--protect")
+	g := harness.Protect(t, app.URL)
 	tabs := make([]*harness.Tab, people)
 	for i := range tabs {
 		tabs[i] = harness.Visit(t)

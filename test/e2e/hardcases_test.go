@@ -101,7 +101,7 @@ func TestWhoComesFromAnotherSitePassesWithTheBody(t *testing.T) {
 		t.Run(names.own, func(t *testing.T) {
 			t.Parallel()
 			alone, behind := newSignOn(t), newSignOn(t)
-			g := harness.RunGateway(t, behind.URL, "--protect")
+			g := harness.Protect(t, behind.URL)
 			for _, url := range []string{alone.URL, g.URL} {
 				url = strings.Replace(url, "127.0.0.1", names.own, 1)
 				b := harness.Visit(t)
@@ -156,7 +156,7 @@ func TestAPostFromAnotherSiteLeavesOpenFormsKnown(t *testing.T) {
 		t.Run(names.own, func(t *testing.T) {
 			t.Parallel()
 			site := newSignOn(t)
-			g := harness.RunGateway(t, site.URL, "--protect")
+			g := harness.Protect(t, site.URL)
 			url := strings.Replace(g.URL, "127.0.0.1", names.own, 1)
 			b := harness.Visit(t)
 			b.Do(t, chromedp.Navigate(url+"/"))
@@ -183,7 +183,7 @@ func TestAPostFromAnotherSiteLeavesOpenFormsKnown(t *testing.T) {
 func TestAFormInAFrameOfAnotherSiteWorksAsAtTheApp(t *testing.T) {
 	t.Parallel()
 	site := newSignOn(t)
-	g := harness.RunGateway(t, site.URL, "--protect")
+	g := harness.Protect(t, site.URL)
 	b := harness.Visit(t)
 	b.Do(t, chromedp.Navigate(elsewhere(t, "outer.test", fmt.Sprintf(`<script>addEventListener('message', (e) => { document.title = e.data })</script>
 <iframe src="%s/"></iframe>`, g.URL))))

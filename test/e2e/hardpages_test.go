@@ -56,7 +56,7 @@ func TestAFormInShiftJISWorksAsAtTheApp(t *testing.T) {
 				}
 			}))
 			t.Cleanup(app.Close)
-			g := harness.RunGateway(t, app.URL, "--protect")
+			g := harness.Protect(t, app.URL)
 			for _, url := range []string{app.URL, g.URL} {
 				b := harness.Visit(t)
 				b.Do(t, chromedp.Navigate(url+"/"))
@@ -156,7 +156,7 @@ func TestPagesThatPassByteForByte(t *testing.T) {
 					w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 					_, _ = io.WriteString(w, body)
 				})
-				g := harness.RunGateway(t, app.URL, "--protect")
+				g := harness.Protect(t, app.URL)
 				want, got := browserGets(t, app.URL, nil), browserGets(t, g.URL, nil)
 				if got.status != want.status || got.body != want.body || got.body != body {
 					t.Errorf("got %d %q, and at the app %d %q", got.status, got.body, want.status, want.body)
@@ -201,7 +201,7 @@ func newPages(t *testing.T) *answers {
 func TestPagesAreAskedForAgainAndInParts(t *testing.T) {
 	t.Parallel()
 	app := newPages(t)
-	g := harness.RunGateway(t, app.URL, "--protect")
+	g := harness.Protect(t, app.URL)
 	for _, test := range []struct {
 		name, method, path string
 		header             map[string]string
@@ -235,7 +235,7 @@ func TestPagesAreAskedForAgainAndInParts(t *testing.T) {
 func TestAZippedPageIsStillOne(t *testing.T) {
 	t.Parallel()
 	app := newPages(t)
-	g := harness.RunGateway(t, app.URL, "--protect")
+	g := harness.Protect(t, app.URL)
 	for accepts, encoded := range map[string]string{"gzip, br": "gzip", "br": "", "gzip;q=0": ""} {
 		a := browserGets(t, g.URL+"/form?zip", map[string]string{"Accept-Encoding": accepts})
 		body := a.body
@@ -280,7 +280,7 @@ func TestAFormUnderAContentSecurityPolicy(t *testing.T) {
 			_, _ = io.WriteString(w, "<!doctype html><title>Form</title>"+plainForm)
 		}
 	})
-	g := harness.RunGateway(t, app.URL, "--protect")
+	g := harness.Protect(t, app.URL)
 	b := harness.Visit(t)
 	for n, page := range []string{"document", "document.querySelector('iframe').contentDocument"} {
 		b.Do(t, chromedp.Navigate(g.URL+map[int]string{0: "/", 1: "/outer"}[n]))

@@ -135,12 +135,8 @@ func TestAnUploadOf200MiBStreamsAndMakesOneRow(t *testing.T) {
 	if err := os.Truncate(file, size); err != nil { // with holes: it takes no room
 		t.Fatal(err)
 	}
-	config := filepath.Join(t.TempDir(), "seeother.yaml")
-	if err := os.WriteFile(config, []byte("forms: {same_for: 10m}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	app := newFilms(t)
-	g := harness.RunGateway(t, app.URL, "--protect", "--config", config)
+	g := harness.Protect(t, app.URL)
 	b := harness.Visit(t)
 	b.Do(t, chromedp.Navigate(g.URL+"/"))
 	thanks := fmt.Sprintf(`document.querySelector('h1')?.textContent === 'Upload 1: name 1, file %d'`, size)
@@ -179,7 +175,7 @@ func TestADoubleClickOnAnUploadMakesOneRow(t *testing.T) {
 				t.Fatal(err)
 			}
 			app := newFilms(t)
-			g := harness.RunGateway(t, app.URL, "--protect")
+			g := harness.Protect(t, app.URL)
 			b := harness.Visit(t)
 			b.Do(t, chromedp.Navigate(g.URL+"/"), chromedp.SetUploadFiles(chromedp.CSS("input[type=file]"), []string{file}))
 			harness.Evaluate[any](t, b, clickTwice)
@@ -231,7 +227,7 @@ func TestALargePageTakesNoMemory(t *testing.T) {
 			_ = large(w)
 		}
 	})
-	g := harness.RunGateway(t, app.URL, "--protect")
+	g := harness.Protect(t, app.URL)
 	for range 300 { // what it takes to work at all
 		browserGets(t, g.URL+"/small", nil)
 	}
@@ -317,7 +313,7 @@ func TestAPageThatStreamsIsShownBeforeItsEnd(t *testing.T) {
 					}
 				}
 			})
-			g := harness.RunGateway(t, app.URL, "--protect")
+			g := harness.Protect(t, app.URL)
 			b := harness.Visit(t)
 			b.Do(t, chromedp.Navigate(g.URL+"/"))
 			b.Await(t, `document.querySelector('h1')?.textContent === 'End'`)

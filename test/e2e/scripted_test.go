@@ -91,7 +91,7 @@ func TestWhatScriptsSubmitPassesUntouched(t *testing.T) {
 func wantUntouched(t *testing.T, library, host string) {
 	t.Helper()
 	alone, behind := newTasks(t, library, 0), newTasks(t, library, 0)
-	g := harness.RunGateway(t, behind.URL, "--protect")
+	g := harness.Protect(t, behind.URL)
 	at := func(url string) string { return strings.Replace(url, "127.0.0.1", host, 1) }
 	direct, wantText, want := runScripted(t, at(alone.URL))
 	through, text, got := runScripted(t, at(g.URL))
@@ -133,7 +133,7 @@ func TestADeleteOfAScriptLandsWhereItShould(t *testing.T) {
 		t.Run(library, func(t *testing.T) {
 			t.Parallel()
 			app := newTasks(t, library, 0)
-			g := harness.RunGateway(t, app.URL, "--protect")
+			g := harness.Protect(t, app.URL)
 			for _, try := range []struct {
 				url   string
 				wiped int
@@ -217,7 +217,7 @@ func TestAPlainFormOnATurboPage(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			app := newTasks(t, "turbo", 700*time.Millisecond)
-			g := harness.RunGateway(t, app.URL, "--protect")
+			g := harness.Protect(t, app.URL)
 			b := harness.Visit(t)
 			b.Do(t, chromedp.Navigate(g.URL+test.page))
 			b.Await(t, has("No tasks."))

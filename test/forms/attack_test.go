@@ -52,7 +52,7 @@ func attack(t *testing.T, b kind, s site, forms []form, protect bool) {
 	w := newWire(t, s.url)
 	at := w.url
 	if protect {
-		g := harness.RunGateway(t, w.url, "--protect")
+		g := harness.Protect(t, w.url)
 		at = g.URL
 		t.Cleanup(func() {
 			if t.Failed() {

@@ -65,7 +65,7 @@ func masked(texts []string, mask func(string) string) []string {
 func compare(t *testing.T, b kind, direct, twin site, journeys []journey, mask func(string) string) {
 	t.Helper()
 	journeys = slices.DeleteFunc(slices.Clone(journeys), func(j journey) bool { return j.chromium && b.name != chromiumName })
-	g := harness.RunGateway(t, twin.url, "--protect")
+	g := harness.Protect(t, twin.url)
 	var arrivals [2][]arrival
 	t.Run("people go", func(t *testing.T) {
 		for i, way := range []struct {

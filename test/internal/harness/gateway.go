@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,18 @@ func RunGatewayOn(t *testing.T, upstream, store string, flags ...string) *Gatewa
 	g.URL, g.Admin = "http://"+g.Listen, "http://"+g.AdminAddr
 	g.Again(t, flags...)
 	return g
+}
+
+// Protect is RunGateway with forms protected. A form that is sent again counts as the
+// same one for long: on a busy machine a browser may need more than the 10 seconds
+// after which its sender is asked.
+func Protect(t *testing.T, upstream string, flags ...string) *Gateway {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "seeother.yaml")
+	if err := os.WriteFile(config, []byte("forms: {same_for: 10m}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return RunGateway(t, upstream, append([]string{"--protect", "--config", config}, flags...)...)
 }
 
 // Again starts the gateway with the same addresses and store as before.
