@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seeother/seeother/internal/configfile"
+	"github.com/seeother/seeother/internal/guide"
 	"github.com/seeother/seeother/internal/repeats"
 )
 
@@ -24,6 +25,20 @@ func TestSettingsOfRepeatsExist(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join("../..", s.Doc)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Every card that a report names is one that "seeother explain" knows.
+func TestCardsOfRepeatsExist(t *testing.T) {
+	t.Parallel()
+	known := make(map[string]bool)
+	for _, c := range guide.All() {
+		known[c.ID] = true
+	}
+	for _, id := range repeats.Cards() {
+		if !known[id] {
+			t.Errorf("there is no card %q", id)
 		}
 	}
 }

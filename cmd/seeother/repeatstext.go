@@ -85,7 +85,8 @@ func (t *repeatsText) group(g *repeats.Group) {
 	for _, r := range g.Reasons {
 		t.line("      %s %s%s", map[string]string{"more": "+", "less": "-", "open": "?"}[r.For], r.Text, ofCount(r.Count, g.Count))
 	}
-	t.line("      mend: %s  %s (%s)\n", t.paint(cyan, g.Setting.YAML), g.Setting.What, g.Setting.Doc)
+	t.line("      mend: %s  %s (%s)", t.paint(cyan, g.Setting.YAML), g.Setting.What, g.Setting.Doc)
+	t.line("      %s seeother explain %s\n", t.paint(faint, "explain:"), g.Card)
 }
 
 func (t *repeatsText) example(e *repeats.Example) {

@@ -14,9 +14,10 @@ type planted struct {
 	Lost, Kept, Loops, Chains                int
 }
 
-// generator writes a log of a shop in the combined format. Two logs of one seed and
-// size are the same.
+// generator writes a log of a shop, in the combined format or in the JSON that
+// docs/repeats.md recommends. Two logs of one seed, size and format are the same.
 type generator struct {
+	format  Format
 	w       *bufio.Writer
 	rand    *rand.Rand
 	written int64
@@ -50,8 +51,8 @@ const (
 )
 
 // generate writes at least size bytes, and returns what it planted.
-func generate(w io.Writer, size int64, seed uint64) planted {
-	g := &generator{w: bufio.NewWriterSize(w, 1<<20), rand: rand.New(rand.NewPCG(seed, 1)), now: began, later: make(map[int64][]line)}
+func generate(w io.Writer, format Format, size int64, seed uint64) planted {
+	g := &generator{format: format, w: bufio.NewWriterSize(w, 1<<20), rand: rand.New(rand.NewPCG(seed, 1)), now: began, later: make(map[int64][]line)}
 	for g.written < size {
 		g.second()
 	}
@@ -185,17 +186,41 @@ func (g *generator) plant() {
 
 func (g *generator) write(l line) {
 	b := g.w.AvailableBuffer()
-	b = append(b, "10."...)
-	b = strconv.AppendInt(b, int64(l.visitor>>16), 10)
-	b = append(b, '.')
-	b = strconv.AppendInt(b, int64(l.visitor>>8&255), 10)
-	b = append(b, '.')
-	b = strconv.AppendInt(b, int64(l.visitor&255), 10)
+	if g.format == JSON {
+		b = g.appendJSON(b, l)
+	} else {
+		b = g.appendCombined(b, l)
+	}
+	_, _ = g.w.Write(b) // Flush tells what went wrong
+	g.written += int64(len(b))
+}
+
+func (g *generator) appendCombined(b []byte, l line) []byte {
+	b = appendAddress(b, l.visitor)
 	b = append(append(append(b, " - - ["...), g.stamp...), `] "`...)
 	b = append(append(b, l.request...), ` HTTP/1.1" `...)
 	b = strconv.AppendInt(b, int64(l.status), 10)
 	b = append(append(b, ` 5123 "https://shop.example/" "`...), agents[l.agent]...)
-	b = append(b, "\"\n"...)
-	_, _ = g.w.Write(b) // Flush tells what went wrong
-	g.written += int64(len(b))
+	return append(b, "\"\n"...)
+}
+
+// appendJSON writes what nginx does for the log_format of the page.
+func (g *generator) appendJSON(b []byte, l line) []byte {
+	at := time.Unix(g.now, 0).UTC()
+	b = at.AppendFormat(append(b, `{"time":"`...), "2006-01-02T15:04:05-07:00")
+	b = strconv.AppendInt(append(b, `","msec":`...), g.now, 10)
+	b = appendAddress(append(b, `.000,"remote_addr":"`...), l.visitor)
+	b = append(append(b, `","remote_user":"","scheme":"https","host":"shop.example","request":"`...), l.request...)
+	b = strconv.AppendInt(append(b, ` HTTP/1.1","status":`...), int64(l.status), 10)
+	b = append(append(b, `,"request_time":0.000,"request_length":512,"http_user_agent":"`...), agents[l.agent]...)
+	return append(b, `","sent_http_location":"","http_idempotency_key":""}`+"\n"...)
+}
+
+func appendAddress(b []byte, visitor int) []byte {
+	b = append(b, "10."...)
+	b = strconv.AppendInt(b, int64(visitor>>16), 10)
+	b = append(b, '.')
+	b = strconv.AppendInt(b, int64(visitor>>8&255), 10)
+	b = append(b, '.')
+	return strconv.AppendInt(b, int64(visitor&255), 10)
 }

@@ -222,3 +222,45 @@ func short(r *Report) []string {
 	}
 	return out
 }
+
+// Each group names the card that explains it, and all cards that can be named are.
+func TestCards(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]bool)
+	for name, c := range map[string]struct {
+		log  []string
+		want string
+	}{
+		"a double click":                   {[]string{"0 1.1.1.1 POST /a 303", "1 1.1.1.1 POST /a 303"}, cardDoubleClick},
+		"refresh of a page with 200":       {[]string{"0 1.1.1.1 POST /a 200", "9 1.1.1.1 POST /a 200"}, cardRefresh},
+		"Back, from what was kept":         {[]string{"0 1.1.1.1 POST /a 303", "9 1.1.1.1 POST /a 303"}, cardBack},
+		"Back, by way of a page":           {[]string{"0 1.1.1.1 POST /a 303", "1 1.1.1.1 GET /b 200", "9 1.1.1.1 POST /a 303"}, cardBack},
+		"a program":                        {[]string{"0 1.1.1.1 POST /a 200 curl/8.1", "9 1.1.1.1 POST /a 200 curl/8.1"}, cardAgent},
+		"a webhook":                        {[]string{"0 1.1.1.1 POST /a 502 Stripe/1.0", "9 1.1.1.1 POST /a 200 Stripe/1.0"}, cardWebhook},
+		"a proxy that did not wait":        {[]string{"0 1.1.1.1 POST /a 504", "9 1.1.1.1 POST /a 200"}, cardTimeout},
+		"an app that died":                 {[]string{"0 1.1.1.1 POST /a 502", "9 1.1.1.1 POST /a 200"}, cardWorker},
+		"a slash":                          {[]string{"0 1.1.1.1 POST /a 301", "0 1.1.1.1 GET /a/ 200"}, cardLostSlash},
+		"https":                            {[]string{"0 1.1.1.1 POST /a 301", "0 1.1.1.1 GET /a 200"}, cardLostHTTPS},
+		"another path":                     {[]string{"0 1.1.1.1 POST /a 301", "0 1.1.1.1 GET /b 200"}, cardLostMethod},
+		"a deletion that deletes the list": {[]string{"0 1.1.1.1 DELETE /u/9 302", "0 1.1.1.1 DELETE /u 204"}, cardKept},
+		"a chain":                          {[]string{"0 1.1.1.1 POST /a 308", "0 1.1.1.1 POST /b 308", "0 1.1.1.1 POST /c 201"}, cardChain},
+		"a loop":                           {[]string{"0 1.1.1.1 POST /a 307", "0 1.1.1.1 POST /b 307", "0 1.1.1.1 POST /a 307", "0 1.1.1.1 POST /b 307"}, cardLoop},
+	} {
+		r := mustRead(t, Options{}, text("a", lines(c.log...)))
+		groups := append(r.Repeats, r.Lost...)
+		if len(groups) != 1 || groups[0].Card != c.want {
+			t.Errorf("%s: %+v, want %s", name, groups, c.want)
+		}
+		seen[c.want] = true
+	}
+	keyed := `{"msec":1790000000.1,"remote_addr":"1.1.1.1","http_user_agent":"curl/8","request":"POST /a HTTP/1.1","status":200,"http_idempotency_key":"k"}` + "\n"
+	if r := mustRead(t, Options{}, text("a", keyed+keyed)); len(r.Repeats) != 1 || r.Repeats[0].Card != cardSameKey {
+		t.Errorf("the same key: %+v", r.Repeats)
+	}
+	seen[cardSameKey] = true
+	for _, id := range Cards() {
+		if !seen[id] {
+			t.Errorf("no test for %s", id)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -44,37 +45,47 @@ func counted(r *Report, all bool) map[Class]int {
 func TestPlantedFindingsAreFoundAndNothingElse(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3) {
-		var log bytes.Buffer
-		p := generate(&log, 8<<20, seed)
-		r := mustRead(t, Options{}, text("access.log", log.String()))
-		want := map[Class]int{
-			DoubleClick: p.DoubleClicks, Retry: p.Retries, Resubmit: p.Resubmits, Rerun: p.Reruns,
-			LostMethod: p.Lost, MethodKept: p.Kept, Loop: p.Loops, Chain: p.Chains,
-		}
-		if sure := counted(r, false); !maps.Equal(sure, want) {
-			t.Errorf("seed %d: %v of medium or high sureness, want %v", seed, sure, want)
-		}
-		got := counted(r, true)
-		for class, n := range want {
-			if n < 10 {
-				t.Fatalf("seed %d: only %d of %s were planted", seed, n, class)
-			}
-			if got[class] != n {
-				t.Errorf("seed %d: %d of %s, want %d", seed, got[class], class, n)
-			}
-		}
-		if len(got) != len(want) || r.Summary.Malformed != 0 || r.Summary.Dropped != 0 || r.Summary.Late != 0 {
-			t.Errorf("seed %d: %v, %+v", seed, got, r.Summary)
-		}
-		if r.Summary.Steady == 0 {
-			t.Errorf("seed %d: the program that sends the same for ever is not told of", seed)
+		for _, format := range []Format{Combined, JSON} {
+			t.Run(fmt.Sprintf("%s, seed %d", format, seed), func(t *testing.T) {
+				t.Parallel()
+				checkPlanted(t, format, seed)
+			})
 		}
 	}
 }
 
+func checkPlanted(t *testing.T, format Format, seed uint64) {
+	var log bytes.Buffer
+	p := generate(&log, format, 12<<20, seed)
+	r := mustRead(t, Options{}, text("access.log", log.String()))
+	want := map[Class]int{
+		DoubleClick: p.DoubleClicks, Retry: p.Retries, Resubmit: p.Resubmits, Rerun: p.Reruns,
+		LostMethod: p.Lost, MethodKept: p.Kept, Loop: p.Loops, Chain: p.Chains,
+	}
+	if sure := counted(r, false); !maps.Equal(sure, want) {
+		t.Errorf("seed %d: %v of medium or high sureness, want %v", seed, sure, want)
+	}
+	got := counted(r, true)
+	for class, n := range want {
+		if n < 10 {
+			t.Fatalf("seed %d: only %d of %s were planted", seed, n, class)
+		}
+		if got[class] != n {
+			t.Errorf("seed %d: %d of %s, want %d", seed, got[class], class, n)
+		}
+	}
+	if len(got) != len(want) || r.Summary.Malformed != 0 || r.Summary.Dropped != 0 || r.Summary.Late != 0 {
+		t.Errorf("seed %d: %v, %+v", seed, got, r.Summary)
+	}
+	if r.Summary.Steady == 0 {
+		t.Errorf("seed %d: the program that sends the same for ever is not told of", seed)
+	}
+}
+
 var (
-	logFile = flag.String("log", "", "write the log of BenchmarkRead into this file, and leave it")
-	logSize = flag.Int64("size", 16<<20, "bytes of the log of BenchmarkRead")
+	logFile   = flag.String("log", "", "write the log of BenchmarkRead into this file, and leave it")
+	logFormat = flag.String("format", string(Combined), "format of the log of BenchmarkRead: combined or json")
+	logSize   = flag.Int64("size", 16<<20, "bytes of the log of BenchmarkRead")
 )
 
 // BenchmarkRead reads a generated log from a file.
@@ -87,7 +98,7 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	generate(f, *logSize, 1)
+	generate(f, Format(*logFormat), *logSize, 1)
 	if err := f.Close(); err != nil {
 		b.Fatal(err)
 	}

@@ -162,6 +162,81 @@ func settingFor(m mend, f *finding) Setting {
 	return s
 }
 
+// cardOf is the card of internal/guide that explains the finding: "seeother explain ID".
+func cardOf(m mend, f *finding) string {
+	switch f.class {
+	case DoubleClick:
+		return cardDoubleClick
+	case Resubmit:
+		return cardBack
+	case MethodKept:
+		return cardKept
+	case LostMethod:
+		return lostCard(m)
+	case Loop:
+		return cardLoop
+	case Chain:
+		return cardChain
+	}
+	return repeatCard(m, f)
+}
+
+// The cards that findings lead to.
+const (
+	cardDoubleClick = "double-click-two-orders"
+	cardRefresh     = "refresh-resubmits"
+	cardBack        = "back-resubmits"
+	cardTimeout     = "gateway-timeout-retry"
+	cardWorker      = "gunicorn-worker-timeout"
+	cardWebhook     = "webhook-handled-twice"
+	cardAgent       = "agent-runs-tool-again"
+	cardSameKey     = "idempotency-check-then-set"
+	cardLostMethod  = "method-lost-301"
+	cardLostSlash   = "slash-redirect-loses-post"
+	cardLostHTTPS   = "https-301-loses-post"
+	cardKept        = "delete-302-deletes-parent"
+	cardLoop        = "redirect-loop"
+	cardChain       = "redirect-chain"
+)
+
+// Cards are all that a report may name.
+func Cards() []string {
+	return []string{
+		cardDoubleClick, cardRefresh, cardBack, cardTimeout, cardWorker, cardWebhook, cardAgent, cardSameKey,
+		cardLostMethod, cardLostSlash, cardLostHTTPS, cardKept, cardLoop, cardChain,
+	}
+}
+
+// repeatCard is that of a Retry or Rerun: what sent it, and what it was answered,
+// say what it was.
+func repeatCard(m mend, f *finding) string {
+	switch {
+	case m == mendStripe, m == mendGitHub, m == mendStandard:
+		return cardWebhook
+	case m == mendReplay:
+		return cardSameKey
+	case f.class == Rerun && f.first.status == 502:
+		return cardWorker
+	case f.class == Rerun:
+		return cardTimeout
+	case m != mendForms:
+		return cardAgent
+	case f.first.status >= 300:
+		return cardBack
+	}
+	return cardRefresh // of the page that answered the form
+}
+
+func lostCard(m mend) string {
+	switch m {
+	case mendAddSlash, mendRemoveSlash:
+		return cardLostSlash
+	case mendHTTPS:
+		return cardLostHTTPS
+	}
+	return cardLostMethod
+}
+
 // plainPath needs no quotes in YAML, and has nothing to hide.
 func plainPath(p string) bool {
 	for i := range len(p) {

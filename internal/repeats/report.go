@@ -27,6 +27,7 @@ type Group struct {
 	Reasons  []Reason `json:"reasons"`
 	Example  Example  `json:"example"`
 	Setting  Setting  `json:"setting"`
+	Card     string   `json:"card"`                  // that explains the example: "seeother explain CARD"
 	Submits  int      `json:"submissions,omitempty"` // to this route that worked, repeats included
 	Hops     int      `json:"hops,omitempty"`        // of the example of a chain or loop
 	Unlikely bool     `json:"unlikely"`              // all of it is of low sureness
@@ -222,7 +223,7 @@ func (r *reader) group(key groupKey, g *group, o Options) Group {
 		Class: key.class, Method: key.method.String(), Route: printable(maskTokens(key.route)), Turn: key.turn, Count: g.n,
 		Gap: &Gap{percentile(g.gaps, g.n, 50).Milliseconds(), percentile(g.gaps, g.n, 95).Milliseconds()}, Reasons: []Reason{},
 		Example: Example{shownClient(g.shown, o), shownRequest(&g.best.first, o), shownRequest(&g.best.second, o)},
-		Setting: settingFor(key.mend, &g.best), Hops: g.best.hops,
+		Setting: settingFor(key.mend, &g.best), Card: cardOf(key.mend, &g.best), Hops: g.best.hops,
 	}
 	minus := 0
 	if g.best.isRepeat() {
