@@ -8,6 +8,8 @@ type Trace struct {
 	Hops   []*Hop  `json:"hops"`
 	End    End     `json:"end"`
 	Others []Other `json:"others"`
+
+	own []string // what of carried the request had
 }
 
 // Kind is how a trace ended.

@@ -1,18 +1,14 @@
 package trace
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/seeother/seeother"
 )
@@ -75,10 +71,6 @@ func (s *site) got() string {
 	return out
 }
 
-// client sends one request, with a body where it is not "". An error may be
-// that it gave up.
-type client func(ctx context.Context, method, url, body string) error
-
 const sentBody = "a=1"
 
 func bodyOf(method string) string {
@@ -98,7 +90,7 @@ func TestTheTableIsTrue(t *testing.T) {
 		}
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			send := clientOf(t, p.name)
+			send := clientOf(t, p.name, nil)
 			s := newSite(t)
 			for status, row := range p.cells {
 				for at, method := range methods {
@@ -108,6 +100,7 @@ func TestTheTableIsTrue(t *testing.T) {
 				}
 			}
 			tryLimits(t, s, send, p)
+			tryRest(t, s, send, p)
 		})
 	}
 }
@@ -115,7 +108,7 @@ func TestTheTableIsTrue(t *testing.T) {
 func tryCell(t *testing.T, s *site, send client, status int, method string, is cell) {
 	t.Helper()
 	body := bodyOf(method)
-	if err := send(t.Context(), method, fmt.Sprintf("%s/status/%d", s.url, status), body); err != nil {
+	if err := send(message{method: method, url: fmt.Sprintf("%s/status/%d", s.url, status), body: body}); err != nil {
 		t.Errorf("%d after %s: %v", status, method, err)
 	}
 	want := fmt.Sprintf("%s %q", method, body)
@@ -124,6 +117,8 @@ func tryCell(t *testing.T, s *site, send client, status int, method string, is c
 		want = `GET ""`
 	case loses:
 		want = method + ` ""`
+	case stops:
+		want = ""
 	case keeps, never:
 	}
 	if got := s.got(); got != want {
@@ -133,95 +128,28 @@ func tryCell(t *testing.T, s *site, send client, status int, method string, is c
 
 func tryLimits(t *testing.T, s *site, send client, p *profile) {
 	t.Helper()
-	if err := send(t.Context(), http.MethodGet, s.url+"/cookie", ""); err != nil {
+	if err := send(message{method: http.MethodGet, url: s.url + "/cookie"}); err != nil {
 		t.Error(err)
 	}
 	if got := s.got(); strings.HasSuffix(got, "a=1") != p.cookies {
 		t.Errorf("sent %s, and the table says that cookies are sent: %v", got, p.cookies)
 	}
-	_ = send(t.Context(), http.MethodGet, s.url+"/hops/0", "") // it gives up
+	_ = send(message{method: http.MethodGet, url: s.url + "/hops/0"}) // it gives up
 	if s.hops != p.most {
 		t.Errorf("%d redirects were followed, and the table says %d", s.hops, p.most)
 	}
 }
 
-func clientOf(t *testing.T, name string) client {
+// All of 3xx is tried: what has no row is not followed.
+func tryRest(t *testing.T, s *site, send client, p *profile) {
 	t.Helper()
-	switch name {
-	case "curl -L":
-		return curl(t, false)
-	case "curl -X METHOD -L":
-		return curl(t, true)
-	case "Go net/http":
-		return goClient
-	case "python-requests":
-		return requests(t)
-	}
-	t.Fatalf("nobody knows how to run %s", name)
-	return nil
-}
-
-func goClient(ctx context.Context, method, url, body string) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	res, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
-	if err != nil {
-		return err
-	}
-	return res.Body.Close()
-}
-
-// curl with the options that choose a method, or with -X.
-func curl(t *testing.T, pinned bool) client {
-	_, err := exec.LookPath("curl")
-	need(t, "curl", err)
-	options := map[string][]string{"GET": {}, "HEAD": {"-I"}, "POST": {"-d", sentBody}, "PUT": {"-T", "-"}}
-	return func(ctx context.Context, method, url, body string) error {
-		args := []string{"-q", "-sS", "-L", "-m", "10", "--noproxy", "*", "-o", os.DevNull}
-		switch {
-		case !pinned:
-			args = append(args, options[method]...)
-		case body != "":
-			args = append(args, "-X", method, "-d", body)
-		default:
-			args = append(args, "-X", method)
-		}
-		cmd := exec.CommandContext(ctx, "curl", append(args, url)...)
-		cmd.Stdin = strings.NewReader(body)
-		if method == http.MethodPut && !pinned { // a file, so that it can be read again
-			name := t.TempDir() + "/body"
-			if err := os.WriteFile(name, []byte(body), 0o600); err != nil {
-				return err
-			}
-			cmd = exec.CommandContext(ctx, "curl", append(append(args[:len(args)-1:len(args)-1], name), url)...)
-		}
-		return said(cmd.CombinedOutput())
-	}
-}
-
-func said(out []byte, err error) error {
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
-	}
-	return nil
-}
-
-// requests is python-requests, of the first Python that has it.
-func requests(t *testing.T) client {
-	const script = "import sys, requests; requests.request(sys.argv[1], sys.argv[2], data=sys.argv[3] or None, timeout=10)"
-	missing := errors.New("no python3")
-	for _, python := range []string{"python3", "/usr/bin/python3"} {
-		if missing = exec.Command(python, "-c", "import requests").Run(); missing != nil {
-			continue
-		}
-		return func(ctx context.Context, method, url, body string) error {
-			return said(exec.CommandContext(ctx, python, "-c", script, method, url, body).CombinedOutput())
+	for _, status := range []int{300, 304, 305, 306, 309, 399} {
+		_ = send(message{method: http.MethodGet, url: fmt.Sprintf("%s/status/%d", s.url, status)})
+		want := map[bool]string{true: `GET ""`}[p.cell(status, http.MethodGet) == keeps]
+		if got := s.got(); got != want {
+			t.Errorf("%d after GET: sent %q, and the table says %q", status, got, want)
 		}
 	}
-	need(t, "python3-requests", missing)
-	return nil
 }
 
 // The browser's row is Follow, which is tried against browsers elsewhere.
@@ -261,21 +189,31 @@ func TestOthers(t *testing.T) {
 			"curl -X PUT -L: 1 sends PUT to " + s.url + "/end, without the body\n" +
 				"Go net/http: 1 sends GET to " + s.url + "/end, without the body\n" +
 				"python-requests: 1 sends PUT to " + s.url + "/end, without the body\n" +
-				"okhttp: 1 sends GET to " + s.url + "/end, without the body",
+				"okhttp 3: 1 sends GET to " + s.url + "/end, without the body\n" +
+				"okhttp 4.6+: 1 sends GET to " + s.url + "/end, without the body",
 		},
 		"DELETE without a body, and 302": {
 			Config{URL: s.url + "/status/302", Method: "DELETE"},
 			"Go net/http: 1 sends GET to " + s.url + "/end\n" +
 				"python-requests: 1 sends GET to " + s.url + "/end\n" +
-				"okhttp: 1 sends GET to " + s.url + "/end",
+				"okhttp 3: 1 sends GET to " + s.url + "/end\n" +
+				"okhttp 4.6+: 1 sends GET to " + s.url + "/end",
 		},
-		"308 is the same for all": {Config{URL: s.url + "/status/308", Body: []byte("a=1")}, ""},
+		"308 is the same for all but an old okhttp": {Config{URL: s.url + "/status/308", Body: []byte("a=1")}, "okhttp 3: 1 does not follow a 308 after POST"},
+		"300 with a Location": {
+			Config{URL: s.url + "/status/300"},
+			"curl -L: 1 follows it: sends GET to /end\n" +
+				"curl -X GET -L: 1 follows it: sends GET to /end\n" +
+				"okhttp 3: 1 follows it: sends GET to /end\n" +
+				"okhttp 4.6+: 1 follows it: sends GET to /end",
+		},
 		"a cookie on the way": {
 			Config{URL: s.url + "/cookie"},
 			"curl -L: 1 sends no cookie to " + s.url + "/end: it keeps none by itself\n" +
 				"curl -X GET -L: 1 sends no cookie to " + s.url + "/end: it keeps none by itself\n" +
 				"Go net/http: 1 sends no cookie to " + s.url + "/end: it keeps none by itself\n" +
-				"okhttp: 1 sends no cookie to " + s.url + "/end: it keeps none by itself",
+				"okhttp 3: 1 sends no cookie to " + s.url + "/end: it keeps none by itself\n" +
+				"okhttp 4.6+: 1 sends no cookie to " + s.url + "/end: it keeps none by itself",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,7 +73,7 @@ func Run(ctx context.Context, c Config) (*Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tracer{net: n, jar: keeping{jar}, seen: map[string]int{}, out: &Trace{}}
+	t := &tracer{net: n, jar: keeping{jar}, seen: map[string]int{}, out: &Trace{own: ownHeaders(c.Header)}}
 	client := &seeother.Client{Transport: t, Jar: t.jar, MaxHops: c.MaxHops, Policy: t.policy, Observe: t.observe, Private: c.AllowPrivate}
 	t.seen[t.key(req.Method, req.URL, len(c.Body))] = 1
 	res, err := client.Do(req)

@@ -281,7 +281,7 @@ func TestRedirectsWithinThisMachineAreFollowed(t *testing.T) {
 	t.Parallel()
 	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
-			redirect(w, 302, "http://localhost:"+portOf(r.Host)+"/x")
+			redirect(w, 302, "http://localhost:"+hostPort(r.Host)+"/x")
 		}
 	})
 	if seen := run(t, Config{URL: base}); seen.End.Kind != Arrived || !seen.Hops[0].Next.CrossOrigin {
@@ -289,7 +289,7 @@ func TestRedirectsWithinThisMachineAreFollowed(t *testing.T) {
 	}
 }
 
-func portOf(host string) string {
+func hostPort(host string) string {
 	_, port, _ := net.SplitHostPort(host)
 	return port
 }
@@ -346,7 +346,7 @@ func TestHostsAreWrittenAsTheyAreSent(t *testing.T) {
 	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		hosts <- r.Host
 		if r.URL.Path == "/" {
-			redirect(w, 302, "http://bücher.example:"+portOf(r.Host)+"/ü x")
+			redirect(w, 302, "http://bücher.example:"+hostPort(r.Host)+"/ü x")
 		}
 	})
 	port := base[strings.LastIndexByte(base, ':')+1:]
@@ -374,7 +374,7 @@ func TestCertificates(t *testing.T) {
 		case "/down":
 			redirect(w, 302, "http://"+r.Host+"/x")
 		case "/other":
-			redirect(w, 302, "https://other.example:"+portOf(r.Host)+"/")
+			redirect(w, 302, "https://other.example:"+hostPort(r.Host)+"/")
 		}
 	}))
 	s.EnableHTTP2 = true
@@ -382,7 +382,7 @@ func TestCertificates(t *testing.T) {
 	t.Cleanup(s.Close)
 	trusted := x509.NewCertPool()
 	trusted.AddCert(s.Certificate())
-	port := portOf(s.Listener.Addr().String())
+	port := hostPort(s.Listener.Addr().String())
 	named := map[string]string{"example.com:" + port: "127.0.0.1", "other.example:" + port: "127.0.0.1"}
 
 	t.Run("nobody signed it", func(t *testing.T) {
