@@ -51,6 +51,16 @@ func (c KeyConfig) withDefaults() KeyConfig {
 	return c
 }
 
+// For is c with keys that are kept for as long as tokens of that age count: one that a
+// key signed in its last moment must be readable until it is old. Where that takes more
+// keys than there may be, they are changed less often.
+func (c KeyConfig) For(tokens time.Duration) KeyConfig {
+	c = c.withDefaults()
+	c.Keep = max(c.Keep, tokens+time.Hour) // clocks differ
+	c.Rotate = max(c.Rotate, c.Keep/maxKept+time.Minute)
+	return c
+}
+
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {

@@ -80,7 +80,8 @@ func withParam(target, name, value string) string {
 }
 
 // clean is r as the app gets it: without our parameters, in the target and in
-// Referer, and without our cookies. Its header is a copy when it differs.
+// Referer, without our cookies, and without messages that only Flashes may bring. Its
+// header is a copy when it differs.
 func clean(r *http.Request, rest string, found bool) *http.Request {
 	out := *r
 	if found {
@@ -91,10 +92,14 @@ func clean(r *http.Request, rest string, found bool) *http.Request {
 	}
 	cookies, hasOurs := otherCookies(r.Header["Cookie"])
 	referer := withoutParams(r.Header.Get("Referer"))
-	if !hasOurs && referer == r.Header.Get("Referer") {
+	forged := bringsFlashes(r)
+	if !hasOurs && !forged && referer == r.Header.Get("Referer") {
 		return &out
 	}
 	out.Header = r.Header.Clone()
+	if forged {
+		dropFlashHeader(out.Header)
+	}
 	if hasOurs {
 		delete(out.Header, "Cookie")
 		if len(cookies) > 0 {
@@ -113,7 +118,13 @@ func carriesOurs(r *http.Request) bool {
 		return true
 	}
 	_, hasOurs := otherCookies(r.Header["Cookie"])
-	return hasOurs
+	return hasOurs || bringsFlashes(r)
+}
+
+// bringsFlashes reports whether a client sent messages to the app itself. Within
+// Flashes they are ours.
+func bringsFlashes(r *http.Request) bool {
+	return hasFlashHeader(r.Header) && flashVisitOf(r.Context()) == nil
 }
 
 // otherCookies is what stands in Cookie headers beside our nonce.

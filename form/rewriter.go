@@ -75,8 +75,14 @@ func (w *rewriter) takes(status int) bool {
 	}
 	h := w.Header()
 	encoded := strings.Join(h.Values("Content-Encoding"), ",")
-	return (encoded == "" || isGzip(encoded) || strings.EqualFold(encoded, "identity")) &&
+	return isSaidOnce(h["Content-Type"]) && (encoded == "" || isGzip(encoded) || strings.EqualFold(encoded, "identity")) &&
 		!hasDirective(h, "no-transform") && !isAttachment(h) && rewrite.Rewritable(h.Get("Content-Type"))
+}
+
+// isSaidOnce reports whether an answer has one type. Of several, not all browsers take
+// the same, and the encoding is that of one.
+func isSaidOnce(types []string) bool {
+	return len(types) == 1 && len(directives(types[0])) == 1
 }
 
 func isGzip(encoding string) bool {
@@ -124,11 +130,17 @@ func (w *rewriter) begin() {
 
 // inflate is the work of unzip.
 func (w *rewriter) inflate(r io.Reader) error {
-	in, err := gzip.NewReader(r)
-	if err != nil {
-		return err
+	from := bufio.NewReader(r) // one that gzip reads no further from than it must
+	in, err := gzip.NewReader(from)
+	for err == nil {
+		in.Multistream(false)
+		if _, err = io.Copy(struct{ io.Writer }{w.html}, in); err != nil { //nolint:gosec // it streams: nothing grows with it
+			return err
+		}
+		if in.Reset(from) != nil { // the end, or what is no gzip: browsers leave that alone
+			return nil
+		}
 	}
-	_, err = io.Copy(struct{ io.Writer }{w.html}, in) //nolint:gosec // it streams: nothing grows with it
 	return err
 }
 
@@ -139,7 +151,11 @@ func (s *sink) Write(p []byte) (int, error) {
 	w := (*rewriter)(s)
 	switch w.state {
 	case holding:
-		return w.out.Write(p)
+		_, _ = w.out.Write(p)               // never fails
+		if w.out.Len() > w.forms.cfg.Hold { // a little gzip may become much
+			w.failed = w.commit()
+		}
+		return len(p), w.failed
 	case passing: // given up: the app's own bytes go out
 		return len(p), nil
 	}
@@ -272,6 +288,7 @@ func (w *rewriter) end(whole bool) {
 	if w.html == nil {
 		return
 	}
+	defer w.endTrailer()
 	var err error
 	if w.unzip != nil {
 		err = w.unzip.Close()
@@ -293,5 +310,19 @@ func (w *rewriter) end(whole bool) {
 	}
 	if w.state == holding {
 		_ = w.commit() // as above
+	}
+}
+
+// endTrailer takes off what comes behind a page and names the app's bytes, where they
+// are not what went out.
+func (w *rewriter) endTrailer() {
+	if w.state != rewriting {
+		return
+	}
+	h := w.Header()
+	for name := range h {
+		if isOfBytes(strings.TrimPrefix(name, http.TrailerPrefix)) {
+			delete(h, name)
+		}
 	}
 }

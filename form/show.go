@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seeother/seeother/internal/problem"
@@ -89,7 +90,7 @@ func (f *Forms) again(w http.ResponseWriter, r *http.Request, s once.Sent) {
 	v := visitOf(r) // with a target, or its form would have no token
 	data := map[string]any{
 		"Title":  "This form was already sent",
-		"Detail": "It was sent at " + s.At.Local().Format("15:04 MST") + " with the same content, and was answered" + withFault(s.Status) + ". Nothing was sent now.",
+		"Detail": "It was sent at " + s.At.Local().Format("15:04 MST") + " with the same content, and was answered" + howAnswered(s) + ". Nothing was sent now.",
 		"Back":   v.target,
 	}
 	if to := f.answerAt(r, &v, s); to != "" {
@@ -114,14 +115,26 @@ func (f *Forms) again(w http.ResponseWriter, r *http.Request, s once.Sent) {
 	writeOwn(w, problem.Details{Status: http.StatusConflict}, data) // it cannot be kept, and is shown all the same
 }
 
-// withFault is what an answer says that is no success: who reads that it was answered
-// must not take it for one.
-func withFault(status int) string {
-	if status < 400 {
+// howAnswered is what an answer says that is no page of success: who reads that it was
+// answered must not take it for one. A way to a login has not done what was asked.
+func howAnswered(s once.Sent) string {
+	to := s.Header.Get("Location")
+	switch {
+	case s.Status >= 400:
+		return " with an error (" + strconv.Itoa(s.Status) + ")"
+	case s.Status < 300 || to == "" || withoutParams(to) != to: // a page of ours is the answer itself
 		return ""
 	}
-	return " with an error (" + strconv.Itoa(status) + ")"
+	to, _, _ = strings.Cut(to, "#")
+	to, _, _ = strings.Cut(to, "?") // what is in a query is for nobody to read
+	if to == "" || len(to) > maxShownTarget {
+		to = "another page"
+	}
+	return " by leading on to " + to
 }
+
+// maxShownTarget is the longest path that people are shown, in bytes.
+const maxShownTarget = 200
 
 // answerAt is where the first answer can be seen; empty: nowhere.
 func (f *Forms) answerAt(r *http.Request, v *visit, s once.Sent) string {

@@ -157,11 +157,14 @@ func (o *Operations) Handler(policyOf func(route string) (once.Policy, bool)) ht
 // could make an app report to an address of its own.
 func Clean(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header[ProgressHeader] != nil || r.Header[ProgressURLHeader] != nil {
-			out := *r
-			out.Header = r.Header.Clone()
-			CleanHeader(out.Header)
-			r = &out
+		for name := range r.Header {
+			if isOurs(name) {
+				out := *r
+				out.Header = r.Header.Clone()
+				CleanHeader(out.Header)
+				r = &out
+				break
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -169,8 +172,21 @@ func Clean(next http.Handler) http.Handler {
 
 // CleanHeader is Clean for a header that is the caller's to change.
 func CleanHeader(h http.Header) {
-	h.Del(ProgressHeader)
-	h.Del(ProgressURLHeader)
+	for name := range h {
+		if isOurs(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// isOurs reports whether an app may take a header for one of ours: CGI, WSGI and PHP
+// give the same name for "-" and "_".
+func isOurs(name string) bool {
+	if len(name) != len(ProgressHeader) && len(name) != len(ProgressURLHeader) {
+		return false
+	}
+	name = strings.ReplaceAll(name, "_", "-")
+	return strings.EqualFold(name, ProgressHeader) || strings.EqualFold(name, ProgressURLHeader)
 }
 
 // after lets people wait for a moment, and scripts to the end.

@@ -240,8 +240,14 @@ func TestWhatAClientSendsIsNotBelieved(t *testing.T) {
 			{"not guarded", "POST", "/pay", alice, false},
 			{"a page", "GET", "/", nil, false},
 		} {
-			s.ask(t, test.method, test.path, "", with(test.pairs, ProgressHeader, "1", ProgressURLHeader, "http://evil.example/")...)
+			s.ask(t, test.method, test.path, "", with(test.pairs, ProgressHeader, "1", ProgressURLHeader, "http://evil.example/",
+				"Seeother_Progress_Url", "http://evil.example/", "Seeother-Progress_url", "http://evil.example/", "Seeother_progress", "1")...)
 			h := received(t, "the request", seen)
+			for name := range h { // as CGI, WSGI and PHP name them
+				if strings.Contains(name, "_") {
+					t.Errorf("%s: the app got %s", test.name, name)
+				}
+			}
 			if h.Get(ProgressHeader) != "" || len(h.Values(ProgressURLHeader)) > 1 || strings.Contains(h.Get(ProgressURLHeader), "evil") ||
 				strings.HasPrefix(h.Get(ProgressURLHeader), s.URL+DefaultStatusPath) != test.told {
 				t.Errorf("%s, callback %v: the app got %v", test.name, callback, h)

@@ -90,7 +90,7 @@ func newSite(ctx context.Context, file configfile.File, upstream *url.URL, st st
 // forms wires what is done for forms into cfg, with keys that every gateway of the
 // store has.
 func (s *site) forms(ctx context.Context, file configfile.File, seal *once.Keys, cfg *gateway.Config, observe seeother.Observer) error {
-	keys, err := form.OpenKeys(ctx, s.store, form.KeyConfig{Tenant: partition, Seal: seal})
+	keys, err := form.OpenKeys(ctx, s.store, form.KeyConfig{Tenant: partition, Seal: seal}.For(time.Duration(file.Forms.TokenAge)))
 	if errors.Is(err, form.ErrUnreadable) {
 		s.log.Warn("forms are signed with keys of this process alone, and are not known to other gateways or after a restart", "error", err)
 		keys, err = form.RandomKeys()

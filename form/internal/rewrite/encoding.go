@@ -88,7 +88,11 @@ func newEncoding(contentType string) encoding {
 	return encoding{open: true, header: charsetOf(name)}
 }
 
-var marks = map[string]charset{"\xef\xbb\xbf": utf8, "\xfe\xff": utf16, "\xff\xfe": utf16}
+// marks begin a page of an encoding: byte order marks, and "<?x" in UTF-16, which is
+// looked for where nothing else is said (section 13.2.3.2, prescan a byte stream).
+var marks = map[string]charset{
+	"\xef\xbb\xbf": utf8, "\xfe\xff": utf16, "\xff\xfe": utf16, "<\x00?\x00x\x00": utf16, "\x00<\x00?\x00x": utf16,
+}
 
 // begin looks at the first bytes of a page: it can be read (ascii) or not
 // (unreadable), or more is needed (unknown).

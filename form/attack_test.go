@@ -1,0 +1,298 @@
+package form
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/once"
+)
+
+func TestAPageWhoseTypeIsSaidTwiceIsNotTouched(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string][]string{
+		"in two lines":             {"text/html; charset=utf-8", "text/html; charset=iso-2022-jp"},
+		"in one line":              {"text/html; charset=utf-8, text/html; charset=iso-2022-jp"},
+		"with another type behind": {"text/html", "text/plain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, b := pageOf(t, Config{}, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Content-Type"] = said
+				_, _ = io.WriteString(w, formPage)
+			})
+			if a := b.get("/"); a.body != formPage || !slices.Equal(a.Header["Content-Type"], said) {
+				t.Errorf("%v %q", a.Header, a.body)
+			}
+		})
+	}
+}
+
+func TestATrailerThatNamesTheBytesOfAPageGoesWithThem(t *testing.T) {
+	t.Parallel()
+	for _, announced := range []bool{false, true} {
+		prefix := http.TrailerPrefix
+		_, b := pageOf(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+			h := w.Header()
+			if announced {
+				h.Set("Trailer", "Repr-Digest, X-Took")
+				prefix = ""
+			}
+			text := formPage
+			if r.URL.Path == "/plain" {
+				text = "<p>no form"
+			}
+			_, _ = io.WriteString(w, text)
+			w.(http.Flusher).Flush()
+			h.Set(prefix+"Repr-Digest", "sha-256=:AAAA:")
+			h.Set(prefix+"X-Took", "1 ms")
+		})
+		a := b.get("/")
+		if !strings.Contains(a.body, tokenParam) || a.Trailer.Get("Repr-Digest") != "" || a.Trailer.Get("X-Took") != "1 ms" {
+			t.Errorf("announced %v: trailer %v of %q", announced, a.Trailer, a.body)
+		}
+	}
+}
+
+// TestAPageThatUnfoldsIsNotHeld: what is held of a page is bounded by what it becomes,
+// too, and not by its compressed bytes alone.
+func TestAPageThatUnfoldsIsNotHeld(t *testing.T) {
+	t.Parallel()
+	const size = 64 << 20 // in 64 KiB of gzip
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	for range size >> 20 {
+		_, _ = z.Write(bytes.Repeat([]byte(" "), 1<<20))
+	}
+	_ = z.Close()
+	s := newSite(t, Config{Hold: 1 << 20}, Policy{}, nil)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	out := &counting{ResponseRecorder: httptest.NewRecorder()}
+	s.forms.Outer(Policy{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(packed.Bytes())
+	})).ServeHTTP(out, r)
+	if out.bytes != size || out.largest > 4<<20 {
+		t.Errorf("%d bytes came out, %d in one piece", out.bytes, out.largest)
+	}
+}
+
+// counting is a client that keeps no body.
+type counting struct {
+	*httptest.ResponseRecorder
+	bytes, largest int
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.bytes += len(p)
+	c.largest = max(c.largest, len(p))
+	return len(p), nil
+}
+
+func TestGzipInPartsAndWithSomethingBehindItIsOnePage(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("<p>text</p>", 20_000)
+	for name, body := range map[string][]byte{
+		"two members":                        slices.Concat(zipped(long), zipped(formPage)),
+		"an empty member between":            slices.Concat(zipped(long), zipped(""), zipped(formPage)),
+		"zeros behind it, as of a tape":      slices.Concat(zipped(long+formPage), make([]byte, 512)),
+		"what is no gzip behind it":          slices.Concat(zipped(long+formPage), []byte("<!-- 12 ms -->")),
+		"the beginning of another behind it": slices.Concat(zipped(long+formPage), zipped("x")[:5]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, b := pageOf(t, Config{Hold: 1 << 10}, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Encoding", "gzip")
+				for _, c := range body { // the worst that a network does
+					_, _ = w.Write([]byte{c})
+				}
+			})
+			if a := b.get("/"); !strings.HasPrefix(a.body, long) || strings.Count(a.body, tokenParam) != 1 || !strings.HasSuffix(a.body, "</form>") {
+				t.Errorf("%d bytes, with %d tokens", len(a.body), strings.Count(a.body, tokenParam))
+			}
+		})
+	}
+}
+
+func TestWhatAClientSendsUnderTheNameOfMessagesReachesNoApp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{}, Policy{}, nil)
+	seen := make(chan http.Header, 1)
+	app := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
+	for name, h := range map[string]http.Handler{
+		"a route with forms and without messages": s.forms.Outer(Policy{}, app),
+		"a route without forms":                   s.forms.Clean(app),
+		"a route where forms are off":             s.forms.Outer(Policy{Stage: seeother.Off}, app),
+	} {
+		for _, as := range []string{"Seeother-Flash", "Seeother_flash"} {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Header[as] = []string{`"forged"`}
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if got := <-seen; len(got[as]) > 0 {
+				t.Errorf("%s: the app got %s: %q", name, as, got[as])
+			}
+			if len(r.Header[as]) == 0 {
+				t.Errorf("%s: the header of the request itself was changed", name)
+			}
+		}
+	}
+	flashes, err := NewFlashes(s.forms.keys, FlashConfig{Forward: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cookie string
+	browser := func(target string, set bool) {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		r.Header.Set("Cookie", cookie)
+		flashes.Handler(s.forms.Outer(Policy{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if set {
+				w.Header().Set(FlashHeader, `"Saved";to="/next"`)
+			}
+			seen <- r.Header
+		}))).ServeHTTP(w, r)
+		for _, c := range w.Result().Cookies() {
+			cookie += c.Name + "=" + c.Value + "; "
+		}
+	}
+	browser("/", true)
+	<-seen
+	if browser("/next", false); !strings.Contains((<-seen).Get(FlashHeader), "Saved") {
+		t.Error("a message of ours does not reach the app")
+	}
+}
+
+func TestASubdomainCannotSendAFormOfThisSite(t *testing.T) {
+	t.Parallel()
+	for _, from := range []string{"same-site", "cross-site", "something new"} {
+		s := newSite(t, Config{}, Policy{}, nil)
+		b := newPerson(t, s)
+		action := b.get("/").action(t)
+		for range 2 {
+			a := b.send(http.MethodPost, action, "n=1", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", from) })
+			if a.StatusCode != http.StatusOK {
+				t.Errorf("%s: %d %v: what another host's page sends is not kept as a page", from, a.StatusCode, a.Header)
+			}
+		}
+		s.mustHave(t, 2)
+	}
+}
+
+func TestACookieOfPlainHTTPCountsForNothingOverHTTPS(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{Origin: func(*http.Request) string { return "https://shop.example" }}, Policy{}, nil)
+	nonce := strings.Repeat("B", nonceChars)
+	token := tokenParam + "=" + s.forms.newToken(nonce, time.Now())
+	for cookie, want := range map[string]bool{
+		nonceCookie + "=" + nonce:              false,
+		hostPrefix + nonceCookie + "=" + nonce: true,
+		"__host-" + nonceCookie + "=" + nonce:  false, // some servers fold the case of names
+		hostPrefix + nonceCookie + "=" + nonce + "; " + hostPrefix + nonceCookie + "=" + nonce: false,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/buy?"+token, nil)
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		r.Header.Set("Cookie", cookie)
+		if got := s.forms.Guards(Policy{}, r); got != want {
+			t.Errorf("%s: %v", cookie, got)
+		}
+	}
+}
+
+// TestGatewaysOfOneStore: a token and a page of one count at the other, also where
+// their clocks differ by less than a minute, and after the keys were changed.
+func TestGatewaysOfOneStoreKnowEachOthersTokensAndPages(t *testing.T) {
+	t.Parallel()
+	a := newSite(t, Config{}, Policy{}, nil)
+	keys, err := OpenKeys(t.Context(), a.store, KeyConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(keys.Close)
+	b, err := New(a.store, keys, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce, other := newNonce(), newNonce()
+	now := time.Now()
+	for ahead, want := range map[time.Duration]bool{0: true, 50 * time.Second: true, -50 * time.Second: true, 2 * time.Minute: false, -25 * time.Hour: false} {
+		name, _, ok := b.checkToken(a.forms.newToken(nonce, now.Add(ahead)), []string{nonce}, now)
+		if ok != want || ok == (name == "") {
+			t.Errorf("made by a clock that is %s ahead: %v", ahead, ok)
+		}
+	}
+	page, err := a.forms.keep(t.Context(), kindPage, nonce, kept{Status: 200, body: []byte("secret")}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := b.find(t.Context(), kindPage, page, []string{nonce}); err != nil || string(got.body) != "secret" {
+		t.Errorf("its browser at the other gateway: %q, %v", got.body, err)
+	}
+	for name, try := range map[string]struct{ kind, name, nonce string }{
+		"another browser":          {kindPage, page, other},
+		"no browser":               {kindPage, page, ""},
+		"as a form to send again":  {kindAgain, page, nonce},
+		"the page's name as nonce": {kindPage, page, page},
+		"a name that is cut":       {kindPage, page[:25], nonce},
+		"a path":                   {kindPage, "../page/" + page, nonce},
+	} {
+		if got, _, err := b.find(t.Context(), try.kind, try.name, []string{try.nonce, ""}); err == nil {
+			t.Errorf("%s: %q", name, got.body)
+		}
+	}
+}
+
+func TestWhoIsAskedReadsWhereTheFirstAnswerLed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{}, Policy{}, answering(func(w http.ResponseWriter, _ *http.Request, _ int) {
+		w.Header().Set("Location", "/login?next=%2Fbuy&a=<b>")
+		w.WriteHeader(http.StatusFound)
+	}))
+	b := newPerson(t, s)
+	action := b.get("/").action(t)
+	b.submit(action, "n=1")
+	time.Sleep(2 * time.Millisecond) // SameFor is a millisecond
+	a := b.follow(b.submit(action, "n=1"))
+	if want := "and was answered by leading on to /login. Nothing"; !strings.Contains(a.body, want) {
+		t.Errorf("%q, want %q", a.body, want)
+	}
+	for to, want := range map[string]string{
+		"/login":                        " by leading on to /login",
+		"https://sso.example/a?b=c#d":   " by leading on to https://sso.example/a",
+		"?page=2":                       " by leading on to another page",
+		"":                              "",
+		"/" + strings.Repeat("x", 2000): " by leading on to another page",
+	} {
+		sent := once.Sent{Status: http.StatusSeeOther, Header: http.Header{"Location": {to}}}
+		if got := howAnswered(sent); got != want {
+			t.Errorf("%.40q: %q, want %q", to, got, want)
+		}
+	}
+	if got := howAnswered(once.Sent{Status: 500}); got != " with an error (500)" {
+		t.Error(got)
+	}
+}
+
+func TestKeysAreKeptForAsLongAsTokensCount(t *testing.T) {
+	t.Parallel()
+	for _, age := range []time.Duration{time.Second, 24 * time.Hour, 48 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour} {
+		c := KeyConfig{}.For(age)
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", age, err)
+		}
+		if c.withDefaults().Keep < age {
+			t.Errorf("%s: keys are kept for %s", age, c.Keep)
+		}
+	}
+	if c := (KeyConfig{Rotate: time.Hour}).For(24 * time.Hour); c.Rotate < time.Hour || c.Validate() != nil {
+		t.Errorf("%+v", c)
+	}
+}
