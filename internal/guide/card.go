@@ -3,7 +3,10 @@
 // the faulty server and the mended one, and shows the difference.
 package guide
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Card explains one known failure.
 type Card struct {
@@ -51,6 +54,9 @@ type Reproduction struct {
 	// what came of it. It is an error when it could not be tried: a program that is not
 	// installed is a *MissingError.
 	Run func(ctx context.Context, lab *Lab) (Outcome, error)
+	// Mechanism is what runs in the place of Run where the product is not installed: a
+	// small server or client of our own. It is nil where there is none.
+	Mechanism func(ctx context.Context, lab *Lab) (Outcome, error)
 	// Ask does the same to a server of the user's, at an http or https URL. What it did
 	// is in the outcome's Faulty. It is nil where that cannot be asked from outside, or
 	// not without leaving something behind.
@@ -65,6 +71,20 @@ type Outcome struct {
 	// Shown is whether the faulty server failed as the card says and the mended one
 	// did not.
 	Shown bool
+	// Missing is why the mechanism ran and not the product; nil: what was to run did.
+	Missing *MissingError
+}
+
+// Try is Run; or, where the product is not installed, Mechanism.
+func (r Reproduction) Try(ctx context.Context, lab *Lab) (Outcome, error) {
+	out, err := r.Run(ctx, lab)
+	missing, ok := errors.AsType[*MissingError](err)
+	if !ok || r.Mechanism == nil {
+		return out, err
+	}
+	out, err = r.Mechanism(ctx, lab)
+	out.Missing = missing
+	return out, err
 }
 
 // Step is one thing that happened, in order.

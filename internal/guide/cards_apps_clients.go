@@ -110,20 +110,25 @@ func orderShop() http.Handler {
 	return mux
 }
 
+// curl is where curl is, and "curl/8.14.1".
+func curl(ctx context.Context, lab *Lab) (path, version string, err error) {
+	if path, err = lab.Need("curl", "curl"); err != nil {
+		return "", "", err
+	}
+	said, err := lab.Output(ctx, path, "--version")
+	name, rest, _ := strings.Cut(said, " ")
+	number, _, _ := strings.Cut(rest, " ")
+	return path, name + "/" + number, err
+}
+
 // curls is an act that runs curl -L with these arguments. It failed where the end is
 // not the order.
 func curls(args ...string) act {
 	return func(ctx context.Context, lab *Lab) (bool, []Step, string, error) {
-		path, err := lab.Need("curl", "curl")
+		path, version, err := curl(ctx, lab)
 		if err != nil {
 			return false, nil, "", err
 		}
-		said, err := lab.Output(ctx, path, "--version")
-		if err != nil {
-			return false, nil, "", err
-		}
-		name, rest, _ := strings.Cut(said, " ")
-		version, _, _ := strings.Cut(rest, " ")
 		w := &witness{}
 		base, err := lab.Serve(w.handler(orderShop()))
 		if err != nil {
@@ -134,7 +139,7 @@ func curls(args ...string) act {
 		if err != nil {
 			return false, nil, "", fmt.Errorf("curl: %w: %s", err, body)
 		}
-		return body != "order 1", w.all(), name + "/" + version, nil
+		return body != "order 1", w.all(), version, nil
 	}
 }
 

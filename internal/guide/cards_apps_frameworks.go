@@ -99,8 +99,11 @@ var frameworkCards = []Card{
 		Affected: "Express 3, 4 and 5; NestJS and others on top of it",
 		Sources:  []string{"https://expressjs.com/en/5x/api.html#res.redirect", fetchRedirect},
 		Issues:   []string{"bigskysoftware/htmx#322"},
-		Checked:  verifiedOn, Confidence: Medium,
-		Repro: Reproduction{Run: Compare(Handler(newShelf(http.StatusFound)), mended(Handler(newShelf(http.StatusFound))), deletesOne)},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{
+			Real: "Express", Run: Compare(express, mended(express), deletesOne),
+			Mechanism: Compare(Handler(newShelf(http.StatusFound)), mended(Handler(newShelf(http.StatusFound))), deletesOne),
+		},
 	},
 	{
 		ID:    "inertia-302-after-put",
@@ -120,8 +123,11 @@ var frameworkCards = []Card{
 		Affected: "Inertia 1, 2 and 3, where the redirect does not pass through its adapter",
 		Sources:  []string{"https://inertiajs.com/redirects", fetchRedirect},
 		Issues:   []string{"laravel/jetstream#456"},
-		Checked:  verifiedOn, Confidence: Medium,
-		Repro: Reproduction{Run: Compare(Handler(redirects(http.MethodPatch, http.StatusFound)), mended(Handler(redirects(http.MethodPatch, http.StatusFound))), saves(http.MethodPatch))},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{
+			Real: "Inertia", Run: acts(inChromium(inertiaSaves(plain)), inChromium(inertiaSaves(seeother.SeeOther))),
+			Mechanism: Compare(Handler(redirects(http.MethodPatch, http.StatusFound)), mended(Handler(redirects(http.MethodPatch, http.StatusFound))), saves(http.MethodPatch)),
+		},
 	},
 	{
 		ID:        "fastapi-307-after-post",
@@ -138,11 +144,14 @@ var frameworkCards = []Card{
 		Affected: "Starlette and FastAPI, all versions",
 		Sources:  []string{"https://www.starlette.io/responses/#redirectresponse", "https://www.rfc-editor.org/rfc/rfc9110#name-307-temporary-redirect", fetchRedirect},
 		Issues:   []string{"fastapi/fastapi#1498", "fastapi/fastapi#863", "Kludex/starlette#632"},
-		Checked:  verifiedOn, Confidence: Medium,
-		Repro: Reproduction{Run: Compare(
-			Handler(redirects(http.MethodPost, http.StatusTemporaryRedirect)),
-			behind(Handler(redirects(http.MethodPost, http.StatusTemporaryRedirect)), seeother.Policy{Credentials: true}.Handler),
-			saves(http.MethodPost))},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{
+			Real: "FastAPI", Run: Compare(fastapi, behind(fastapi, seeother.Policy{Credentials: true}.Handler), saves(http.MethodPost)),
+			Mechanism: Compare(
+				Handler(redirects(http.MethodPost, http.StatusTemporaryRedirect)),
+				behind(Handler(redirects(http.MethodPost, http.StatusTemporaryRedirect)), seeother.Policy{Credentials: true}.Handler),
+				saves(http.MethodPost)),
+		},
 	},
 	{
 		ID:        "nextjs-redirect-307",
@@ -159,11 +168,14 @@ var frameworkCards = []Card{
 		Affected: "Next.js 13 to 16, route handlers and middleware",
 		Sources:  []string{"https://nextjs.org/docs/app/api-reference/functions/redirect", fetchRedirect},
 		Issues:   []string{"vercel/next.js#96310"},
-		Checked:  verifiedOn, Confidence: Medium,
-		Repro: Reproduction{Run: Compare(
-			Handler(redirects(http.MethodPost, http.StatusTemporaryRedirect)),
-			behind(Handler(redirects(http.MethodPost, http.StatusTemporaryRedirect)), seeother.Policy{Credentials: true}.Handler),
-			saves(http.MethodPost))},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{
+			Real: "Next.js", Run: Compare(nextjs, behind(nextjs, seeother.Policy{Credentials: true}.Handler), saves(http.MethodPost)),
+			Mechanism: Compare(
+				Handler(redirects(http.MethodPost, http.StatusTemporaryRedirect)),
+				behind(Handler(redirects(http.MethodPost, http.StatusTemporaryRedirect)), seeother.Policy{Credentials: true}.Handler),
+				saves(http.MethodPost)),
+		},
 	},
 	{
 		ID:        "turbo-form-must-redirect",
@@ -181,8 +193,11 @@ var frameworkCards = []Card{
 		Affected: "Turbo 7 and 8, with apps written before it; Rails before 7 renders errors with 200",
 		Sources:  []string{"https://turbo.hotwired.dev/handbook/drive#redirecting-after-a-form-submission"},
 		Issues:   []string{"hotwired/turbo#22", "hotwired/turbo#73", "hotwired/turbo-rails#12"},
-		Checked:  verifiedOn, Confidence: Medium,
-		Repro: Reproduction{Run: Compare(Handler(rendersErrors(http.StatusOK)), Handler(rendersErrors(http.StatusUnprocessableEntity)), turboSubmits)},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{
+			Real: "Turbo", Run: acts(inChromium(turboForm(http.StatusOK)), inChromium(turboForm(http.StatusUnprocessableEntity))),
+			Mechanism: Compare(Handler(rendersErrors(http.StatusOK)), Handler(rendersErrors(http.StatusUnprocessableEntity)), turboSubmits),
+		},
 	},
 }
 
@@ -305,16 +320,12 @@ def one_item(n):
 app.run("127.0.0.1", int(sys.argv[1]))
 `
 
-// flask is a side that runs Flask with the default "before" or "since" 3.2.
-func flask(which string) Side {
-	return program(func(ctx context.Context, lab *Lab, port int) (*exec.Cmd, string, error) {
-		path, version, err := python(ctx, lab, "flask", "python3-flask")
-		if err != nil {
-			return nil, "", err
-		}
-		return exec.Command(path, "-c", flaskApp, strconv.Itoa(port), which), version, nil //nolint:gosec // the interpreter that PATH has
-	})
+func flaskPython(ctx context.Context, lab *Lab) (path, version string, err error) {
+	return python(ctx, lab, "flask", "python3-flask")
 }
+
+// flask is a side that runs Flask with the default "before" or "since" 3.2.
+func flask(which string) Side { return pythonApp(flaskApp, flaskPython, which) }
 
 const djangoApp = `
 import sys
@@ -343,16 +354,35 @@ urlpatterns = [path("items", all_items), path("items/<int:n>", one_item)]
 make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application()).serve_forever()
 `
 
-// django is a Side.
-func django(ctx context.Context, lab *Lab) (string, string, error) {
-	return program(func(ctx context.Context, lab *Lab, port int) (*exec.Cmd, string, error) {
-		path, version, err := python(ctx, lab, "django", "python3-django")
-		if err != nil {
-			return nil, "", err
-		}
-		return exec.Command(path, "-c", djangoApp, strconv.Itoa(port)), version, nil //nolint:gosec // the interpreter that PATH has
-	})(ctx, lab)
+func djangoPython(ctx context.Context, lab *Lab) (path, version string, err error) {
+	return python(ctx, lab, "django", "python3-django")
 }
+
+var django = pythonApp(djangoApp, djangoPython)
+
+const fastapiApp = `
+import sys, uvicorn
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+
+app = FastAPI()
+
+@app.post("/users/1")
+def save():
+    return RedirectResponse("/users")
+
+@app.get("/users")
+def users():
+    return "saved"
+
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical")
+`
+
+func fastapiPython(ctx context.Context, lab *Lab) (path, version string, err error) {
+	return python(ctx, lab, "fastapi", "apt-get install python3-fastapi uvicorn", "uvicorn")
+}
+
+var fastapi = pythonApp(fastapiApp, fastapiPython)
 
 const railsApp = `
 require "action_controller/railtie"

@@ -50,8 +50,11 @@ var scriptCards = []Card{
 		Affected: "htmx 1 and 2, and all that is built on XMLHttpRequest",
 		Sources:  []string{"https://htmx.org/docs/#response-headers", "https://htmx.org/headers/hx-redirect/", "https://xhr.spec.whatwg.org/#the-send()-method"},
 		Issues:   []string{"bigskysoftware/htmx#2052", "bigskysoftware/htmx#2879", "bigskysoftware/htmx#2563", "bigskysoftware/htmx#83"},
-		Checked:  verifiedOn, Confidence: Medium,
-		Repro: Reproduction{Run: Compare(Handler(htmxApp(http.StatusFound)), Handler(htmxApp(http.StatusOK)), htmxSubmits)},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{
+			Real: "htmx", Run: acts(inChromium(htmxForm(http.StatusFound)), inChromium(htmxForm(http.StatusOK))),
+			Mechanism: Compare(Handler(htmxApp(http.StatusFound)), Handler(htmxApp(http.StatusOK)), htmxSubmits),
+		},
 	},
 	{
 		ID:    "csp-form-action-redirect",
@@ -150,7 +153,11 @@ type page struct {
 	app    http.Handler               // for every other path; nil: none
 	failed func(told string) bool     // whether that is the failure
 	before func(p *page, base string) // called when the page's own base URL is known; may be nil
-	told   chan string
+	args   []string                   // more arguments for Chromium
+	// version is of the library that the page is about, "htmx/2.0.10"; empty: the
+	// product is Chromium itself.
+	version string
+	told    chan string
 }
 
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -181,7 +188,7 @@ const tellScript = `const tell = text => fetch("/told", {method: "POST", body: t
 const chromiumWait = 60 * time.Second
 
 // inChromium is an act that shows a page in Chromium until it has told what it saw.
-func inChromium(newPage func(lab *Lab, w *witness) (*page, error)) act {
+func inChromium(newPage func(ctx context.Context, lab *Lab, w *witness) (*page, error)) act {
 	return func(ctx context.Context, lab *Lab) (bool, []Step, string, error) {
 		path, err := lab.Need("chromium", "chromium")
 		if err != nil {
@@ -193,7 +200,7 @@ func inChromium(newPage func(lab *Lab, w *witness) (*page, error)) act {
 		}
 		version := chromiumVersion(said)
 		w := &witness{}
-		p, err := newPage(lab, w)
+		p, err := newPage(ctx, lab, w)
 		if err != nil {
 			return false, nil, "", err
 		}
@@ -205,6 +212,9 @@ func inChromium(newPage func(lab *Lab, w *witness) (*page, error)) act {
 		steps := w.all()
 		for i := range steps {
 			steps[i].Text = lab.called(steps[i].Text)
+		}
+		if p.version != "" {
+			version = p.version
 		}
 		return p.failed(told), steps, version, nil
 	}
@@ -234,6 +244,7 @@ func (p *page) show(ctx context.Context, lab *Lab, chromium string) (told string
 		"--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-default-browser-check",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir=" + dir,
 	}
+	args = append(args, p.args...)
 	if os.Geteuid() == 0 {
 		args = append(args, "--no-sandbox") // it will not start otherwise; it shows only our own page
 	}
@@ -266,8 +277,8 @@ func (p *page) show(ctx context.Context, lab *Lab, chromium string) (told string
 }
 
 // readsRedirect is a page whose script asks for an order and reads where it is.
-func readsRedirect(front func(http.Handler) http.Handler) func(*Lab, *witness) (*page, error) {
-	return func(_ *Lab, w *witness) (*page, error) {
+func readsRedirect(front func(http.Handler) http.Handler) func(context.Context, *Lab, *witness) (*page, error) {
+	return func(_ context.Context, _ *Lab, w *witness) (*page, error) {
 		app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seeother.Result(w, r, "/orders/1") })
 		return &page{
 			html: `<script>` + tellScript + `
@@ -282,8 +293,8 @@ fetch("/orders", {method: "POST", redirect: "manual", headers: {"Seeother-Redire
 
 // formAction is a page with a form that ends on another site, which its policy lists
 // or not.
-func formAction(lists bool) func(*Lab, *witness) (*page, error) {
-	return func(lab *Lab, w *witness) (*page, error) {
+func formAction(lists bool) func(context.Context, *Lab, *witness) (*page, error) {
+	return func(_ context.Context, lab *Lab, w *witness) (*page, error) {
 		var home atomic.Pointer[string] // set before the browser comes
 		shop := w.handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -313,8 +324,8 @@ addEventListener("load", () => document.forms[0].submit())
 
 // preflight is a page whose script saves to another origin, where each request is
 // redirected, or each but OPTIONS.
-func preflight(redirectsAll bool) func(*Lab, *witness) (*page, error) {
-	return func(lab *Lab, w *witness) (*page, error) {
+func preflight(redirectsAll bool) func(context.Context, *Lab, *witness) (*page, error) {
+	return func(_ context.Context, lab *Lab, w *witness) (*page, error) {
 		api, err := lab.Serve(w.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 			w.Header().Set("Access-Control-Allow-Methods", "PUT")

@@ -1,62 +1,12 @@
 package guide
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
-
-// run does what a card's reproduction does, in a lab of its own.
-func runApp(t *testing.T, c Card, faultyTwice bool) Outcome {
-	t.Helper()
-	lab := &Lab{faultyTwice: faultyTwice}
-	defer lab.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	out, err := c.Repro.Run(ctx, lab)
-	if missing := (*MissingError)(nil); errors.As(err, &missing) && os.Getenv("SEEOTHER_TEST_ALL") != "1" {
-		t.Skipf("%v; %s", missing, missing.Hint())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func TestACardOfAnAppShowsItsFailureAndThatTheMendEndsIt(t *testing.T) {
-	for _, c := range appCards {
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			out := runApp(t, c, false)
-			if !out.Shown {
-				t.Errorf("not shown\nfaulty: %v\nmended: %v", out.Faulty, out.Mended)
-			}
-			if len(out.Faulty) == 0 || len(out.Mended) == 0 {
-				t.Error("it does not tell what happened")
-			}
-			if (c.Repro.Real != "") != (out.Version != "") {
-				t.Errorf("real %q, version %q", c.Repro.Real, out.Version)
-			}
-			t.Logf("%s\nfaulty: %v\nmended: %v", out.Version, out.Faulty, out.Mended)
-		})
-	}
-}
-
-func TestAMendThatDoesNothingIsNotShown(t *testing.T) {
-	for _, c := range appCards {
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			if out := runApp(t, c, true); out.Shown {
-				t.Errorf("shown with the faulty server twice: %v", out.Mended)
-			}
-		})
-	}
-}
 
 func TestACardOfAnAppIsComplete(t *testing.T) {
 	if len(appCards) < 22 {

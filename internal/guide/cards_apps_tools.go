@@ -25,16 +25,16 @@ type act func(ctx context.Context, lab *Lab) (failed bool, steps []Step, version
 // of sides.
 func acts(faulty, mended act) func(context.Context, *Lab) (Outcome, error) {
 	return func(ctx context.Context, lab *Lab) (out Outcome, err error) {
-		second := mended
-		if lab.faultyTwice {
-			second = faulty
+		if lab.unmended {
+			failed, steps, _, err := faulty(ctx, lab)
+			return Outcome{Mended: steps, Shown: !failed}, err
 		}
 		failed, steps, version, err := faulty(ctx, lab)
 		if err != nil {
 			return Outcome{}, fmt.Errorf("the faulty side: %w", err)
 		}
 		out.Faulty, out.Version = steps, version
-		again, steps, _, err := second(ctx, lab)
+		again, steps, _, err := mended(ctx, lab)
 		if err != nil {
 			return Outcome{}, fmt.Errorf("the mended side: %w", err)
 		}
@@ -86,9 +86,10 @@ func program(command func(ctx context.Context, lab *Lab, port int) (cmd *exec.Cm
 }
 
 // python is an interpreter that has a module, and its version, "flask/2.2.2". The one
-// of the system is asked too: Debian's packages belong to it.
-func python(ctx context.Context, lab *Lab, module, debianPackage string) (path, version string, err error) {
-	ask := "import " + module + ", importlib.metadata as m; print(m.version('" + module + "'))"
+// of the system is asked too: Debian's packages belong to it. It has the other modules
+// as well.
+func python(ctx context.Context, lab *Lab, module, debianPackage string, others ...string) (path, version string, err error) {
+	ask := "import " + strings.Join(append(others, module), ", ") + ", importlib.metadata as m; print(m.version('" + module + "'))"
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
@@ -99,6 +100,17 @@ func python(ctx context.Context, lab *Lab, module, debianPackage string) (path, 
 		}
 	}
 	return "", "", &MissingError{Program: module, Package: debianPackage}
+}
+
+// pythonApp is a side that is an app in Python. Its arguments are the port and args.
+func pythonApp(app string, interpreter func(context.Context, *Lab) (path, version string, err error), args ...string) Side {
+	return program(func(ctx context.Context, lab *Lab, port int) (*exec.Cmd, string, error) {
+		path, version, err := interpreter(ctx, lab)
+		if err != nil {
+			return nil, "", err
+		}
+		return exec.Command(path, append([]string{"-c", app, strconv.Itoa(port)}, args...)...), version, nil //nolint:gosec // the interpreter that PATH has
+	})
 }
 
 func lastLine(text string) string {

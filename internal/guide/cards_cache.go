@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/seeother/seeother"
 )
@@ -29,10 +31,11 @@ var cacheCards = []Card{
 		Sources:    []string{rfcCaching, "https://www.rfc-editor.org/rfc/rfc9111#section-7.3"},
 		Findings:   []string{"cacheable-cookie"},
 		Checked:    checkedOn,
-		Confidence: Medium,
+		Confidence: High,
 		Repro: Reproduction{
-			Run: Compare(sharedCache(""), sharedCache("private, no-store"), cookieShared),
-			Ask: Asked(cookieKept),
+			Real: "Apache", Run: Compare(apacheCache(""), apacheCache("private, no-store"), cookieShared),
+			Mechanism: Compare(sharedCache(""), sharedCache("private, no-store"), cookieShared),
+			Ask:       Asked(cookieKept),
 		},
 	},
 	{
@@ -53,10 +56,11 @@ var cacheCards = []Card{
 		Sources:    []string{rfcCaching, "https://www.rfc-editor.org/rfc/rfc9110#section-15.4.2"},
 		Findings:   []string{"permanent-with-end", "permanent-not"},
 		Checked:    checkedOn,
-		Confidence: Medium,
+		Confidence: High,
 		Repro: Reproduction{
-			Run: Compare(movedTwice(""), movedTwice("max-age=0, must-revalidate"), stuckAtOld),
-			Ask: Asked(keptForEver),
+			Real: "Chromium", Run: acts(inChromium(visitsTwice("")), inChromium(visitsTwice("max-age=0, must-revalidate"))),
+			Mechanism: Compare(movedTwice(""), movedTwice("max-age=0, must-revalidate"), stuckAtOld),
+			Ask:       Asked(keptForEver),
 		},
 	},
 	{
@@ -75,12 +79,99 @@ var cacheCards = []Card{
 		Sources:    []string{"https://www.rfc-editor.org/rfc/rfc6797#section-7", "https://hstspreload.org/"},
 		Findings:   []string{"hsts-missing", "host-before-https"},
 		Checked:    checkedOn,
-		Confidence: Medium,
+		Confidence: High,
 		Repro: Reproduction{
-			Run: Compare(tlsSite(""), tlsSite("max-age=31536000"), clearAgain),
-			Ask: Asked(noHSTS),
+			Real: "curl", Run: acts(curlsTwice(""), curlsTwice("max-age=31536000")),
+			Mechanism: Compare(tlsSite(""), tlsSite("max-age=31536000"), clearAgain),
+			Ask:       Asked(noHSTS),
 		},
 	},
+}
+
+// apacheCache is Apache's mod_cache before an app whose redirect gives each visitor a
+// session.
+func apacheCache(control string) Side {
+	return func(ctx context.Context, lab *Lab) (string, string, error) {
+		var visitors atomic.Int64
+		app, err := lab.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Set-Cookie", fmt.Sprintf("session=visitor%d; HttpOnly", visitors.Add(1)))
+			if control != "" {
+				w.Header().Set("Cache-Control", control)
+			}
+			sendTo(w, http.StatusMovedPermanently, "/home")
+		}))
+		if err != nil {
+			return "", "", err
+		}
+		var lines strings.Builder
+		for _, m := range []string{"proxy", "proxy_http", "cache", "cache_socache", "socache_shmcb"} {
+			lines.WriteString(apacheModule(m))
+		}
+		lines.WriteString("CacheSocache shmcb\nCacheEnable socache /\nCacheIgnoreNoLastMod On\nProxyPass / " + app + "/\n")
+		return apache(lines.String(), "")(ctx, lab)
+	}
+}
+
+// curlsTwice is curl, which keeps HSTS, asking twice for a site whose https says this
+// of it.
+func curlsTwice(hsts string) act {
+	return func(ctx context.Context, lab *Lab) (bool, []Step, string, error) {
+		path, version, err := curl(ctx, lab)
+		if err != nil {
+			return false, nil, "", err
+		}
+		w := &witness{}
+		args, err := namedSite(lab, w, hsts)
+		if err != nil {
+			return false, nil, "", err
+		}
+		for range 2 {
+			w.note("curl is told: shop.example")
+			if said, err := lab.Output(ctx, path, args...); err != nil {
+				return false, nil, "", fmt.Errorf("curl: %w: %s", err, said)
+			}
+		}
+		clear := 0
+		for _, s := range w.all() {
+			if strings.Contains(s.Text, "in the clear") {
+				clear++
+			}
+		}
+		return clear > 1, w.all(), version, nil
+	}
+}
+
+// namedSite is shop.example on http and https, and curl's arguments that lead there.
+func namedSite(lab *Lab, w *witness, hsts string) ([]string, error) {
+	dir, err := lab.TempDir()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := lab.ServeTLS(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.note("GET https://%s/ -> 200", r.Host)
+		if hsts != "" {
+			rw.Header().Set("Strict-Transport-Security", hsts)
+		}
+	}))
+	if err != nil {
+		return nil, err
+	}
+	clear, err := lab.Serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.note("GET http://%s/ in the clear -> 308 https://shop.example/", r.Host)
+		sendTo(rw, http.StatusPermanentRedirect, "https://shop.example/")
+	}))
+	if err != nil {
+		return nil, err
+	}
+	cert, _, err := lab.Certificate()
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		"-q", "-sS", "--noproxy", "*", "-L", "--hsts", filepath.Join(dir, "hsts"), "--cacert", cert,
+		"--connect-to", "shop.example:80:" + strings.TrimPrefix(clear, "http://"),
+		"--connect-to", "shop.example:443:" + strings.TrimPrefix(secure, "https://"), "http://shop.example/",
+	}, nil
 }
 
 // sharedCache is a CDN before an app whose redirect gives each visitor a session.
@@ -156,19 +247,36 @@ func cookieKept(ctx context.Context, b *Browser, base string) (bool, error) {
 // movedTwice is a site whose rule is wrong at first, and mended after the first
 // request.
 func movedTwice(control string) Side {
-	return Handler(func() http.Handler {
-		target := "/wrong"
-		mux := http.NewServeMux()
-		mux.HandleFunc("GET /old", func(w http.ResponseWriter, _ *http.Request) {
-			if control != "" {
-				w.Header().Set("Cache-Control", control)
-			}
-			sendTo(w, http.StatusMovedPermanently, target)
-			target = "/right"
-		})
-		mux.HandleFunc("GET /", text("a page"))
-		return mux
+	return Handler(func() http.Handler { return mendedRule(control) })
+}
+
+func mendedRule(control string) http.Handler {
+	target := "/wrong" // requests come one at a time
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /old", func(w http.ResponseWriter, _ *http.Request) {
+		if control != "" {
+			w.Header().Set("Cache-Control", control)
+		}
+		sendTo(w, http.StatusMovedPermanently, target)
+		target = "/right"
 	})
+	mux.HandleFunc("GET /", text("a page"))
+	return mux
+}
+
+// visitsTwice is a page whose script goes to the old address, and once more when the
+// rule is mended.
+func visitsTwice(control string) func(context.Context, *Lab, *witness) (*page, error) {
+	return func(_ context.Context, _ *Lab, w *witness) (*page, error) {
+		return &page{
+			html: `<script>` + tellScript + `
+const visit = async () => new URL((await fetch("/old")).url).pathname
+visit().then(visit).then(path => tell("the rule is mended, and the second visit ends at " + path))
+</script>`,
+			app:    w.handler(mendedRule(control)),
+			failed: func(told string) bool { return strings.HasSuffix(told, "/wrong") },
+		}, nil
+	}
 }
 
 // stuckAtOld visits twice with a browser that keeps permanent redirects.

@@ -30,10 +30,11 @@ var methodCards = []Card{
 		Sources:    []string{fetchStandard, "https://www.rfc-editor.org/rfc/rfc9110#section-15.4.4"},
 		Issues:     []string{"rails/rails#45292", "hotwired/turbo-rails#259", "bigskysoftware/htmx#322"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro: Reproduction{Run: Compare(
-			Handler(projects), Handler(func() http.Handler { return seeother.SeeOther(projects()) }), parentDeleted,
-		)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Chromium", Run: acts(inChromium(deletesTask(plain)), inChromium(deletesTask(seeother.SeeOther))),
+			Mechanism: Compare(Handler(projects), Handler(func() http.Handler { return seeother.SeeOther(projects()) }), parentDeleted),
+		},
 	},
 	{
 		ID:        "https-301-loses-post",
@@ -54,9 +55,10 @@ var methodCards = []Card{
 		Issues:     []string{"nginx-proxy/nginx-proxy#1738", "NginxProxyManager/nginx-proxy-manager#3352", "traefik/traefik#11190"},
 		Checked:    checkedOn,
 		Confidence: High,
-		Repro: Reproduction{Real: "nginx", Run: Compare(
-			httpToHTTPS("301").start, httpToHTTPS("308").start, orderLost("/orders"),
-		)},
+		Repro: Reproduction{
+			Real: "nginx", Run: Compare(httpToHTTPS("301").start, httpToHTTPS("308").start, orderLost("/orders")),
+			Ask: Asked(httpsLoses),
+		},
 	},
 	{
 		ID:        "slash-redirect-loses-post",
@@ -78,11 +80,13 @@ var methodCards = []Card{
 		Findings:   []string{"slash-loses-post"},
 		Checked:    checkedOn,
 		Confidence: High,
-		Repro: Reproduction{Real: "nginx", Run: Compare(
-			nginxServer{app: slashShop, server: "location /orders/ { proxy_pass {{app}}; } location = /count { proxy_pass {{app}}; }"}.start,
-			nginxServer{app: slashShop, server: "location = /orders { proxy_pass {{app}}/orders/; } location /orders/ { proxy_pass {{app}}; } location = /count { proxy_pass {{app}}; }"}.start,
-			orderLost("/orders"),
-		)},
+		Repro: Reproduction{
+			Real: "nginx", Run: Compare(
+				nginxServer{app: slashShop, server: "location /orders/ { proxy_pass {{app}}; } location = /count { proxy_pass {{app}}; }"}.start,
+				nginxServer{app: slashShop, server: "location = /orders { proxy_pass {{app}}/orders/; } location /orders/ { proxy_pass {{app}}; } location = /count { proxy_pass {{app}}; }"}.start,
+				orderLost("/orders")),
+			Ask: Asked(slashLoses),
+		},
 	},
 	{
 		ID:        "starlette-default-307",
@@ -100,14 +104,16 @@ var methodCards = []Card{
 		Sources:    []string{"https://www.starlette.dev/responses/#redirectresponse", "https://www.rfc-editor.org/rfc/rfc9110#section-15.4.8"},
 		Issues:     []string{"fastapi/fastapi#1498"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro: Reproduction{Run: Compare(
-			Handler(func() http.Handler { return formShop(http.StatusTemporaryRedirect) }),
-			Handler(func() http.Handler {
-				return seeother.Policy{Credentials: true}.Handler(formShop(http.StatusTemporaryRedirect))
-			}),
-			notShown("/signup", http.StatusMethodNotAllowed),
-		)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Starlette", Run: Compare(starlette(""), behind(starlette(""), seeother.Policy{Credentials: true}.Handler), notShown("/signup", http.StatusMethodNotAllowed)),
+			Mechanism: Compare(
+				Handler(func() http.Handler { return formShop(http.StatusTemporaryRedirect) }),
+				Handler(func() http.Handler {
+					return seeother.Policy{Credentials: true}.Handler(formShop(http.StatusTemporaryRedirect))
+				}),
+				notShown("/signup", http.StatusMethodNotAllowed)),
+		},
 	},
 	{
 		ID:        "django-append-slash",
@@ -127,12 +133,15 @@ var methodCards = []Card{
 		Sources:    []string{"https://docs.djangoproject.com/en/5.2/ref/settings/#append-slash", "https://docs.djangoproject.com/en/5.2/ref/middleware/#module-django.middleware.common"},
 		Issues:     []string{"netbox-community/netbox#1825"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro: Reproduction{Run: Compare(
-			Handler(func() http.Handler { return appendSlash(http.StatusMovedPermanently) }),
-			Handler(func() http.Handler { return appendSlash(http.StatusPermanentRedirect) }),
-			orderLost("/orders"),
-		)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Django", Run: Compare(djangoSlash, behind(djangoSlash, slashFirst), orderLost("/orders")),
+			Mechanism: Compare(
+				Handler(func() http.Handler { return appendSlash(http.StatusMovedPermanently) }),
+				Handler(func() http.Handler { return appendSlash(http.StatusPermanentRedirect) }),
+				orderLost("/orders")),
+			Ask: Asked(slashLoses),
+		},
 	},
 	{
 		ID:        "slash-redirect-downgrades",
@@ -152,10 +161,11 @@ var methodCards = []Card{
 		Issues:     []string{"fastapi/fastapi#4990"},
 		Findings:   []string{"https-to-http", "downgrade"},
 		Checked:    checkedOn,
-		Confidence: Medium,
+		Confidence: High,
 		Repro: Reproduction{
-			Run: Compare(behindTLS(false), behindTLS(true), downgraded("/items")),
-			Ask: Asked(downgraded("")),
+			Real: "Starlette", Run: Compare(starletteBehindTLS("10.0.0.1"), starletteBehindTLS("127.0.0.1"), downgraded("/items")),
+			Mechanism: Compare(behindTLS(false), behindTLS(true), downgraded("/items")),
+			Ask:       Asked(downgraded("")),
 		},
 	},
 	{
@@ -177,7 +187,7 @@ var methodCards = []Card{
 		Findings:   []string{"method-lost"},
 		Checked:    checkedOn,
 		Confidence: High,
-		Repro:      Reproduction{Real: "Go", Run: Compare(movedAPI(http.StatusFound), movedAPI(http.StatusTemporaryRedirect), putLost)},
+		Repro:      Reproduction{Real: "Go", Run: Compare(movedAPI(http.StatusFound), movedAPI(http.StatusTemporaryRedirect), putLost), Ask: Asked(movedLoses)},
 	},
 	{
 		ID:        "status-308-old-clients",
@@ -197,7 +207,7 @@ var methodCards = []Card{
 		Issues:     []string{"kubernetes/ingress-nginx#1825", "kubernetes/ingress-nginx#2002", "kubernetes/ingress-nginx#3946", "traefik/traefik#10533", "envoyproxy/gateway#7380"},
 		Checked:    checkedOn,
 		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(movedPage(false), movedPage(true), oldClientStuck)},
+		Repro:      Reproduction{Run: Compare(movedPage(false), movedPage(true), oldClientStuck), Ask: Asked(is308)},
 	},
 }
 
@@ -278,8 +288,8 @@ func notShown(path string, status int) Trial {
 // behindTLS is an app behind a proxy that ends TLS. The app makes an absolute
 // Location; it does or does not believe the proxy about the scheme.
 func behindTLS(believes bool) Side {
-	return func(_ context.Context, lab *Lab) (string, string, error) {
-		app, err := lab.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return tlsBefore(Handler(func() http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/items/" {
 				return
 			}
@@ -288,7 +298,14 @@ func behindTLS(believes bool) Side {
 				scheme = r.Header.Get("X-Forwarded-Proto")
 			}
 			sendTo(w, http.StatusTemporaryRedirect, scheme+"://"+r.Host+"/items/")
-		}))
+		})
+	}))
+}
+
+// tlsBefore is a side behind a proxy that ends TLS, and says so in X-Forwarded-Proto.
+func tlsBefore(side Side) Side {
+	return func(ctx context.Context, lab *Lab) (string, string, error) {
+		app, version, err := side(ctx, lab)
 		if err != nil {
 			return "", "", err
 		}
@@ -303,8 +320,73 @@ func behindTLS(believes bool) Side {
 		}})
 		lab.Name(base, "https://shop.example")
 		lab.Name("http"+strings.TrimPrefix(base, "https"), "http://shop.example")
-		return base, "", err
+		return base, version, err
 	}
+}
+
+const starletteApp = `
+import sys, uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.routing import Route
+
+async def signup(request):
+    return RedirectResponse("/welcome")
+
+async def page(request):
+    return PlainTextResponse("welcome")
+
+app = Starlette(routes=[Route("/signup", signup, methods=["POST"]), Route("/welcome", page), Route("/items/", page)])
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical", forwarded_allow_ips=sys.argv[2])
+`
+
+// starlette is a side whose uvicorn believes this proxy.
+func starlette(proxy string) Side {
+	return pythonApp(starletteApp, func(ctx context.Context, lab *Lab) (path, version string, err error) {
+		return python(ctx, lab, "starlette", "apt-get install python3-starlette uvicorn", "uvicorn")
+	}, proxy)
+}
+
+func starletteBehindTLS(proxy string) Side { return tlsBefore(starlette(proxy)) }
+
+const djangoSlashApp = `
+import sys
+from wsgiref.simple_server import make_server
+from django.conf import settings
+
+settings.configure(
+    ALLOWED_HOSTS=["*"], ROOT_URLCONF="__main__", SECRET_KEY="of-the-lab", DEBUG=False,
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+)
+import django
+django.setup()
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+
+made = []
+
+def orders(request):
+    if request.method == "POST":
+        made.append(request.body)
+        return HttpResponse(status=303, headers={"Location": "/orders/"})
+    return HttpResponse("all orders")
+
+urlpatterns = [path("orders/", orders), path("count", lambda request: HttpResponse(str(len(made))))]
+make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application()).serve_forever()
+`
+
+var djangoSlash = pythonApp(djangoSlashApp, djangoPython)
+
+// slashFirst adds the slash with 308 before the app does with 301.
+func slashFirst(app http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/orders" {
+			sendTo(w, http.StatusPermanentRedirect, "/orders/")
+			return
+		}
+		app.ServeHTTP(w, r)
+	})
 }
 
 // downgraded is a Trial: failed is that a page on https leads to http.

@@ -31,8 +31,11 @@ var repeatCards = []Card{
 		Sources:    []string{"https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-algorithm"},
 		Issues:     []string{"civiform/civiform#2469", "whatwg/html#5312"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(formSide(formApp{}), formSide(formApp{tokens: true}), clickedTwice)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Chromium", Run: acts(inChromium(clicksTwice(formApp{})), inChromium(clicksTwice(formApp{tokens: true}))),
+			Mechanism: Compare(formSide(formApp{}), formSide(formApp{tokens: true}), clickedTwice),
+		},
 	},
 	{
 		ID:        "refresh-resubmits",
@@ -50,8 +53,11 @@ var repeatCards = []Card{
 		Sources:    []string{"https://www.rfc-editor.org/rfc/rfc9110#section-15.4.4", "https://html.spec.whatwg.org/multipage/browsing-the-web.html#reloading-and-traversing"},
 		Findings:   []string{"post-answered-page"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(formSide(formApp{}), formSide(formApp{redirects: true}), refreshed)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Chromium", Run: acts(inChromium(refreshes(formApp{})), inChromium(refreshes(formApp{redirects: true}))),
+			Mechanism: Compare(formSide(formApp{}), formSide(formApp{redirects: true}), refreshed),
+		},
 	},
 	{
 		ID:        "back-resubmits",
@@ -70,8 +76,11 @@ var repeatCards = []Card{
 		Sources:    []string{"https://html.spec.whatwg.org/multipage/browsing-the-web.html", "https://struts.apache.org/core-developers/token-session-interceptor"},
 		Issues:     []string{"civiform/civiform#2469"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(formSide(formApp{redirects: true}), formSide(formApp{redirects: true, tokens: true}), wentBack)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Chromium", Run: acts(inChromium(goesBack(formApp{redirects: true})), inChromium(goesBack(formApp{redirects: true, tokens: true}))),
+			Mechanism: Compare(formSide(formApp{redirects: true}), formSide(formApp{redirects: true, tokens: true}), wentBack),
+		},
 	},
 	{
 		ID:        "flash-wrong-tab",
@@ -90,8 +99,11 @@ var repeatCards = []Card{
 		Sources:    []string{"https://guides.rubyonrails.org/action_controller_overview.html#the-flash", "https://laravel.com/docs/session#flash-data"},
 		Issues:     []string{"rails/rails#57217", "laracasts/flash#163"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(Handler(func() http.Handler { return flashApp(false) }), Handler(func() http.Handler { return flashApp(true) }), flashStray)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Flask", Run: Compare(flaskFlash("session"), flaskFlash("address"), flashStray),
+			Mechanism: Compare(Handler(func() http.Handler { return flashApp(false) }), Handler(func() http.Handler { return flashApp(true) }), flashStray),
+		},
 	},
 }
 
@@ -227,6 +239,35 @@ func flashApp(bound bool) http.Handler {
 	})
 	return mux
 }
+
+// flaskFlashApp keeps its message where the second argument says: in the session, as
+// flash() does, or by the address that it is for.
+const flaskFlashApp = `
+import sys
+from flask import Flask, flash, get_flashed_messages, redirect, request
+
+app = Flask("shop")
+app.secret_key = "of-the-lab"
+
+@app.post("/profile")
+def save():
+    flash("saved", "/profile" if sys.argv[2] == "address" else "")
+    return redirect("/profile", code=303)
+
+@app.get("/<path:page>")
+def show(page):
+    if sys.argv[2] == "session":
+        return " ".join(get_flashed_messages())
+    from flask import session
+    kept = session.pop("_flashes", [])
+    here = [text for path, text in kept if path == request.path]
+    session["_flashes"] = [(path, text) for path, text in kept if path != request.path]
+    return " ".join(here)
+
+app.run("127.0.0.1", int(sys.argv[1]))
+`
+
+func flaskFlash(kept string) Side { return pythonApp(flaskFlashApp, flaskPython, kept) }
 
 // setFlash sets the message of the next page; maxAge is http.Cookie's.
 func setFlash(w http.ResponseWriter, value, path string, maxAge int) {

@@ -199,11 +199,14 @@ var ruleCards = []Card{
 		Findings:   []string{"never-matches"},
 		Checked:    checkedOn,
 		Confidence: High,
-		Repro: Reproduction{Real: "Apache", Run: Compare(
-			apache("", "RewriteEngine On\nRewriteRule ^/old$ /new [R=301,L]\n"),
-			apache("", "RewriteEngine On\nRewriteRule ^old$ /new [R=301,L]\n"),
-			notRedirected("/old"),
-		)},
+		Repro: Reproduction{
+			Real: "Apache", Run: Compare(
+				apache("", "RewriteEngine On\nRewriteRule ^/old$ /new [R=301,L]\n"),
+				apache("", "RewriteEngine On\nRewriteRule ^old$ /new [R=301,L]\n"),
+				notRedirected("/old"),
+			),
+			Ask: Asked(notRedirected("")),
+		},
 	},
 	{
 		ID:        "redirect-shadowed",
@@ -251,7 +254,7 @@ var ruleCards = []Card{
 		},
 		Checked:    checkedOn,
 		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(Handler(func() http.Handler { return imported(false) }), Handler(func() http.Handler { return imported(true) }), importHole)},
+		Repro:      Reproduction{Run: Compare(Handler(func() http.Handler { return imported(false) }), Handler(func() http.Handler { return imported(true) }), importHole), Ask: Asked(isMissing)},
 	},
 	{
 		ID:        "regex-scan",
@@ -293,11 +296,14 @@ var ruleCards = []Card{
 		Findings:   []string{"prefix-twice", "doubled-slash"},
 		Checked:    checkedOn,
 		Confidence: High,
-		Repro: Reproduction{Real: "nginx", Run: Compare(
-			nginx("location /api/v1/ { return 308 /api/v2/$request_uri; }"),
-			nginx("location ~ ^/api/v1/(.*)$ { return 308 /api/v2/$1$is_args$args; }"),
-			leadsAway("/api/v1/users?page=2", "/api/v2/users?page=2"),
-		)},
+		Repro: Reproduction{
+			Real: "nginx", Run: Compare(
+				nginx("location /api/v1/ { return 308 /api/v2/$request_uri; }"),
+				nginx("location ~ ^/api/v1/(.*)$ { return 308 /api/v2/$1$is_args$args; }"),
+				leadsAway("/api/v1/users?page=2", "/api/v2/users?page=2"),
+			),
+			Ask: Asked(prefixTwice),
+		},
 	},
 	{
 		ID:        "acme-challenge-redirected",
@@ -316,11 +322,14 @@ var ruleCards = []Card{
 		Findings:   []string{"acme-path"},
 		Checked:    checkedOn,
 		Confidence: High,
-		Repro: Reproduction{Real: "nginx", Run: Compare(
-			nginx("return 301 https://www.shop.example$request_uri;"),
-			nginx(`location /.well-known/acme-challenge/ { return 200 "token.key"; } location / { return 301 https://www.shop.example$request_uri; }`),
-			challengeLost,
-		)},
+		Repro: Reproduction{
+			Real: "nginx", Run: Compare(
+				nginx("return 301 https://www.shop.example$request_uri;"),
+				nginx(`location /.well-known/acme-challenge/ { return 200 "token.key"; } location / { return 301 https://www.shop.example$request_uri; }`),
+				challengeLost,
+			),
+			Ask: Asked(challengeRedirected),
+		},
 	},
 }
 

@@ -97,8 +97,11 @@ var targetCards = []Card{
 		Sources:    []string{"https://cwe.mitre.org/data/definitions/601.html", "https://url.spec.whatwg.org/#url-parsing", "https://www.rfc-editor.org/rfc/rfc9700#section-4.11"},
 		Findings:   []string{"open-redirect", "target-refused", "capture-in-authority"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(Handler(loginPage(looksLocal)), Handler(loginPage(parsed)), payloads)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Chromium", Run: acts(inChromium(followsNext(looksLocal)), inChromium(followsNext(parsed))),
+			Mechanism: Compare(Handler(loginPage(looksLocal)), Handler(loginPage(parsed)), payloads),
+		},
 	},
 	{
 		ID:        "host-header-redirect",
@@ -141,8 +144,11 @@ var targetCards = []Card{
 		Sources:    []string{"https://www.rfc-editor.org/rfc/rfc9700#section-4.12", fetchStandard},
 		Findings:   []string{"credential-carried", "body-to-other-origin"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(login(seeother.Policy{Stage: seeother.Off}), login(seeother.Policy{Credentials: true}), passwordCarried)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Chromium", Run: acts(inChromium(logsIn(seeother.Policy{Stage: seeother.Off})), inChromium(logsIn(seeother.Policy{Credentials: true}))),
+			Mechanism: Compare(login(seeother.Policy{Stage: seeother.Off}), login(seeother.Policy{Credentials: true}), passwordCarried),
+		},
 	},
 }
 
@@ -225,11 +231,15 @@ func parsed(next string) bool {
 	return err == nil
 }
 
-// payloads are ways to write another host so that a simple check takes it for a path.
+// nextPayloads are ways to write another host so that a simple check takes it for a
+// path, and a path.
+var nextPayloads = []string{"//evil.example/", `/\evil.example/`, "/\t/evil.example/", "https:evil.example/", "/account"}
+
+// payloads asks with each of them.
 func payloads(ctx context.Context, b *Browser, base string) (bool, error) {
 	b.Manual = true
 	left := false
-	for _, next := range []string{"//evil.example/", `/\evil.example/`, "/\t/evil.example/", "https:evil.example/", "/account"} {
+	for _, next := range nextPayloads {
 		answer, err := b.quiet().noFollow().Open(ctx, base+"/login?next="+url.QueryEscape(next))
 		if err != nil {
 			return false, err

@@ -4,43 +4,100 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
 
-// shownIn runs a card's reproduction. What is not installed leaves the test out; or
-// it fails, where SEEOTHER_TEST_ALL is set, as in CI.
-func shownIn(t *testing.T, c Card, lab *Lab) Outcome {
-	t.Helper()
-	defer lab.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	out, err := c.Repro.Run(ctx, lab)
-	if missing, ok := errors.AsType[*MissingError](err); ok && os.Getenv("SEEOTHER_TEST_ALL") == "" {
-		t.Skipf("left out: %v", missing)
+// TestMain lets reproductions find the packages of npm that the repository's other
+// tests install, as NODE_PATH does on a user's machine.
+func TestMain(m *testing.M) {
+	var modules []string
+	for _, app := range []string{"express", "scripts", "next"} {
+		dir, err := filepath.Abs(filepath.Join("../../test/e2e/apps", app, "node_modules"))
+		if err != nil {
+			panic(err)
+		}
+		modules = append(modules, dir)
 	}
-	if err != nil {
-		t.Fatalf("%s: %v", c.ID, err)
+	if err := os.Setenv("NODE_PATH", strings.Join(modules, string(filepath.ListSeparator))); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
+
+// atOnce bounds how many reproductions run at a time: each may have a browser.
+var atOnce = make(chan struct{}, 4)
+
+// way is one of the ways to run a card's reproduction.
+type way struct {
+	name string
+	run  func(context.Context, *Lab) (Outcome, error)
+	real bool
+}
+
+// ways are the product itself, and what runs where it is not installed.
+func ways(c Card) []way {
+	out := []way{{"as it is", c.Repro.Run, c.Repro.Real != ""}}
+	if c.Repro.Mechanism != nil {
+		out = append(out, way{"mechanism", c.Repro.Mechanism, false})
 	}
 	return out
 }
 
+// needed leaves the test out where something is not installed; or it fails, where
+// SEEOTHER_TEST_ALL is set, as in CI.
+func needed(t *testing.T, err error) {
+	t.Helper()
+	if missing, ok := errors.AsType[*MissingError](err); ok && os.Getenv("SEEOTHER_TEST_ALL") == "" {
+		t.Skipf("left out: %v; %s", missing, missing.Hint())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shownIn runs a card's reproduction.
+func shownIn(t *testing.T, w way, lab *Lab) Outcome {
+	t.Helper()
+	atOnce <- struct{}{}
+	defer func() { <-atOnce }()
+	defer lab.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	out, err := w.run(ctx, lab)
+	needed(t, err)
+	return out
+}
+
+// versionNumber is the number behind the product's name.
+var versionNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+`)
+
 func TestEveryCardIsShown(t *testing.T) {
 	t.Parallel()
 	for _, c := range All() {
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			out := shownIn(t, c, &Lab{})
-			if !out.Shown {
-				t.Errorf("not shown:\nfaulty: %q\nmended: %q", out.Faulty, out.Mended)
-			}
-			if len(out.Faulty) == 0 || len(out.Mended) == 0 {
-				t.Error("it wrote nothing down")
-			}
-			if (c.Repro.Real != "") != (out.Version != "") {
-				t.Errorf("real %q, version %q: want both or none", c.Repro.Real, out.Version)
-			}
-		})
+		for _, w := range ways(c) {
+			t.Run(c.ID+"/"+w.name, func(t *testing.T) {
+				t.Parallel()
+				out := shownIn(t, w, &Lab{})
+				if !out.Shown {
+					t.Errorf("not shown:\nfaulty: %q\nmended: %q", out.Faulty, out.Mended)
+				}
+				if len(out.Faulty) == 0 || len(out.Mended) == 0 {
+					t.Error("it wrote nothing down")
+				}
+				name, number, _ := strings.Cut(out.Version, "/")
+				if w.real && (!strings.EqualFold(name, c.Repro.Real) || !versionNumber.MatchString(number)) {
+					t.Errorf("it says that %q ran, and the card %q", out.Version, c.Repro.Real)
+				}
+				if !w.real && out.Version != "" {
+					t.Errorf("a mechanism has the version %q", out.Version)
+				}
+				t.Logf("%s\nfaulty: %q\nmended: %q", out.Version, out.Faulty, out.Mended)
+			})
+		}
 	}
 }
 
@@ -49,11 +106,13 @@ func TestEveryCardIsShown(t *testing.T) {
 func TestNoCardIsShownWithoutItsMend(t *testing.T) {
 	t.Parallel()
 	for _, c := range All() {
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			if out := shownIn(t, c, &Lab{faultyTwice: true}); out.Shown {
-				t.Errorf("shown all the same: %q", out.Mended)
-			}
-		})
+		for _, w := range ways(c) {
+			t.Run(c.ID+"/"+w.name, func(t *testing.T) {
+				t.Parallel()
+				if out := shownIn(t, w, &Lab{unmended: true}); out.Shown || len(out.Mended) == 0 {
+					t.Errorf("shown all the same, or nothing was done: %q", out.Mended)
+				}
+			})
+		}
 	}
 }

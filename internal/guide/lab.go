@@ -51,9 +51,9 @@ type Lab struct {
 	pool    *x509.CertPool    // whom browsers trust
 	certs   string            // the folder of the certificate; empty: not made yet
 
-	// faultyTwice puts the faulty server in the place of the mended one, so that
-	// tests see that a reproduction can say no.
-	faultyTwice bool
+	// unmended runs one side alone: the faulty one, in the place of the mended one, so
+	// that tests see that a reproduction can say no.
+	unmended bool
 }
 
 // Close stops what was started, and removes the files.
@@ -256,25 +256,10 @@ type Trial func(ctx context.Context, b *Browser, base string) (failed bool, err 
 // Compare makes a Reproduction's Run of a faulty side, a mended one, and what a user
 // does to each. Shown is that the first failed and the second did not.
 func Compare(faulty, mended Side, do Trial) func(context.Context, *Lab) (Outcome, error) {
-	return func(ctx context.Context, lab *Lab) (Outcome, error) {
-		second := mended
-		if lab.faultyTwice {
-			second = faulty
-		}
-		var out Outcome
-		failed, steps, version, err := tried(ctx, lab, faulty, do)
-		if err != nil {
-			return out, fmt.Errorf("the faulty server: %w", err)
-		}
-		out.Faulty, out.Version = steps, version
-		again, steps, _, err := tried(ctx, lab, second, do)
-		if err != nil {
-			return out, fmt.Errorf("the mended server: %w", err)
-		}
-		out.Mended = steps
-		out.Shown = failed && !again
-		return out, nil
+	side := func(start Side) act {
+		return func(ctx context.Context, lab *Lab) (bool, []Step, string, error) { return tried(ctx, lab, start, do) }
 	}
+	return acts(side(faulty), side(mended))
 }
 
 func tried(ctx context.Context, lab *Lab, start Side, do Trial) (failed bool, steps []Step, version string, err error) {

@@ -183,10 +183,14 @@ func apacheVersion(ctx context.Context, lab *Lab, program string) (string, error
 	return "", fmt.Errorf("apache2 -v: %.80q tells no version", said)
 }
 
+func apacheModule(name string) string {
+	return fmt.Sprintf("LoadModule %[1]s_module %[2]s/mod_%[1]s.so\n", name, apacheModules)
+}
+
 func writeApache(dir string, port int, lines, htaccess string) error {
 	var load strings.Builder
 	for _, m := range []string{"mpm_event", "authz_core", "alias", "rewrite", "dir"} {
-		fmt.Fprintf(&load, "LoadModule %[1]s_module %[2]s/mod_%[1]s.so\n", m, apacheModules)
+		load.WriteString(apacheModule(m))
 	}
 	root := filepath.Join(dir, "htdocs")
 	if os.Geteuid() == 0 { // its workers give that up, and must read the files
