@@ -78,6 +78,8 @@ var (
 	ErrBody        = errors.New("the body cannot be sent again: the request has no GetBody")
 	ErrLocation    = errors.New("malformed Location")
 	ErrPrivate     = errors.New("a redirect from a public to a private address")
+
+	errNoResponse = errors.New("the Transport returned neither a response nor an error")
 )
 
 // RedirectError tells at which answer a chain of redirects ended, and why.
@@ -175,6 +177,12 @@ func (c *chain) sendOnce(r *http.Request) (*http.Response, error) {
 	resp, err := c.guard.roundTrip(c.transport(), sent, c.hops == 0)
 	if err != nil {
 		return nil, err
+	}
+	if resp == nil {
+		return nil, errNoResponse
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
 	}
 	resp.Request = sent
 	if cookies := resp.Cookies(); c.client.Jar != nil && len(cookies) > 0 {

@@ -15,8 +15,8 @@ const MaxLocation = 64 << 10
 
 // ParseLocation resolves a Location as a browser that is at base would (RFC
 // 3986 section 5, with what the URL standard reads otherwise: a backslash is a
-// slash, "http:x" is relative at http, more than two slashes are two). A
-// fragment is inherited from base. The error wraps ErrLocation and holds
+// slash, "http:x" is relative at http, more than two slashes are two, a host that
+// is a number is an IPv4 address). A fragment is inherited from base. The error wraps ErrLocation and holds
 // nothing of the Location.
 //
 // Refused, where browsers are lenient: control characters, user information
@@ -107,6 +107,13 @@ func setAuthority(next *url.URL, ref reference, base *url.URL) error {
 	host = strings.TrimSuffix(strings.ToLower(host), ":")
 	if !isLocationHost(host) {
 		return malformed("host or port")
+	}
+	if name, rest, _ := strings.Cut(host, ":"); !strings.HasPrefix(host, "[") {
+		numeric, ok := numericHost(name)
+		if !ok {
+			return malformed("host that is a number")
+		}
+		host = numeric + host[len(host)-len(rest)-min(len(rest), 1):]
 	}
 	next.Host = host
 	same := sameOrigin(next, base)

@@ -10,7 +10,7 @@ import (
 // first is what is sent for r: a copy, with the user of its URL as
 // Authorization, as http.Client does it.
 func first(r *http.Request, once *OnceOptions) *http.Request {
-	sent := r.Clone(r.Context())
+	sent := clone(r)
 	if sent.Method == "" {
 		sent.Method = http.MethodGet
 	}
@@ -25,9 +25,17 @@ func first(r *http.Request, once *OnceOptions) *http.Request {
 	return sent
 }
 
+// clone is a copy of r with the same Trailer: whoever made r may set its values
+// until the body is read (net/http's Request.Trailer).
+func clone(r *http.Request) *http.Request {
+	next := r.Clone(r.Context())
+	next.Trailer = r.Trailer
+	return next
+}
+
 // nextRequest is the request that hop leads to.
 func nextRequest(r *http.Request, hop *Hop, rule Next) (*http.Request, error) {
-	next := r.Clone(r.Context())
+	next := clone(r)
 	next.Method, next.URL, next.Response = hop.NextMethod, hop.Next, hop.Response
 	if hop.CrossOrigin {
 		next.Host = ""
@@ -103,7 +111,7 @@ func setReferer(h http.Header, next *url.URL) {
 	}
 	referer, err := url.Parse(h.Get("Referer"))
 	switch {
-	case err != nil || strings.EqualFold(referer.Scheme, "https") && next.Scheme != "https":
+	case err != nil || referer.Host == "" || strings.EqualFold(referer.Scheme, "https") && next.Scheme != "https":
 		h.Del("Referer")
 	case !sameOrigin(referer, next):
 		h.Set("Referer", referer.Scheme+"://"+referer.Host+"/")
@@ -132,7 +140,7 @@ func withCookies(r *http.Request, jar http.CookieJar) *http.Request {
 	if len(cookies) == 0 {
 		return r
 	}
-	sent := r.Clone(r.Context())
+	sent := clone(r)
 	keepCookies(sent.Header, func(name string) bool {
 		return !slices.ContainsFunc(cookies, func(c *http.Cookie) bool { return c.Name == name })
 	})

@@ -14,13 +14,16 @@ import (
 // such as those behind seeother. The zero value is ready for use.
 //
 // What is sent again, if there is no body or a GetBody: a request whose
-// connection could not be made; one that is answered with 429 or 503 and
-// Retry-After; and one with a key that is answered with 409 and Retry-After,
-// since the first one is still running. Nothing is sent again because an
-// answer is missing: it may have been done.
+// connection could not be made; one that is safe or has a key and is answered
+// with 429 or 503 and Retry-After; and one with a key that is answered with 409
+// and Retry-After, since the first one is still running. Nothing is sent again
+// because an answer is missing: it may have been done. Go's own Transport does
+// that, though, where a connection that was used before breaks, for safe methods
+// and for all that has the header Idempotency-Key.
 //
-// 202 with a Location is asked there, with GET, until the answer is not 202, and
-// not 200 with Retry-After. A 303 is followed to the result, then.
+// 202 with a Location at its own origin is asked there, with GET, until the answer
+// is not 202, and not 200 with Retry-After. A 303 is followed to the result, then.
+// Any other 202 is the response.
 type OnceOptions struct {
 	// Key makes the key of a request that has none; nil: 128 random bits. "" sends none.
 	Key func(*http.Request) string
@@ -104,7 +107,7 @@ func (t *tries) again(o *OnceOptions, r *http.Request, resp *http.Response, err 
 	if !safe {
 		return nil, 0
 	}
-	next := r.Clone(r.Context())
+	next := clone(r)
 	if err := rewind(next); err != nil {
 		return nil, 0
 	}
@@ -129,13 +132,15 @@ func neverSent(err error) bool {
 
 // mayRepeat says whether resp asks for r once more, and when.
 func (o *OnceOptions) mayRepeat(r *http.Request, resp *http.Response) (time.Duration, bool) {
+	hasKey := r.Header.Get(o.header()) != ""
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		hasKey = hasKey || isSafe(r.Method)
 	case http.StatusConflict:
-		if r.Header.Get(o.header()) == "" {
-			return 0, false
-		}
 	default:
+		return 0, false
+	}
+	if !hasKey {
 		return 0, false
 	}
 	return retryAfter(resp.Header)
@@ -158,7 +163,8 @@ func (c *chain) monitor(hop *Hop, r *http.Request) (*http.Request, error) {
 	if c.client.Once == nil || c.client.Mode != ModeFollow || hop.Status != http.StatusAccepted || isSafe(r.Method) {
 		return nil, nil
 	}
-	if to, err := c.location(hop, r.URL); to == nil || err != nil {
+	to, err := c.location(hop, r.URL)
+	if to == nil || err != nil || !sameOrigin(to, r.URL) || c.hops >= or(c.client.MaxHops, MaxHops) {
 		hop.Location = ""
 		return nil, nil // it was accepted all the same
 	}
@@ -182,5 +188,5 @@ func (c *chain) poll(hop Hop, r *http.Request) (*http.Request, time.Duration, er
 	if !ok {
 		return nil, 0, &RedirectError{hop, ErrStillRunning}
 	}
-	return r.Clone(r.Context()), wait, nil
+	return clone(r), wait, nil
 }

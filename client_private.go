@@ -17,9 +17,7 @@ type guard struct {
 	allow bool
 	first *url.URL
 
-	// Set by a Transport's own goroutines.
-	private atomic.Bool // the first URL is at a private address
-	proxied atomic.Bool // it was reached by a proxy
+	private atomic.Bool // the first URL is at a private address; a Transport's goroutines set it
 }
 
 // refuses is by the name alone.
@@ -34,13 +32,9 @@ func (g *guard) roundTrip(transport http.RoundTripper, r *http.Request, isFirst 
 		return transport.RoundTrip(r)
 	}
 	var proxied, refused atomic.Bool
+	named := net.JoinHostPort(dialName(r.URL.Hostname()), port(r.URL))
 	trace := &httptrace.ClientTrace{
-		GetConn: func(hostPort string) {
-			proxied.Store(g.isProxy(hostPort, r.URL))
-			if isFirst {
-				g.proxied.Store(proxied.Load())
-			}
-		},
+		GetConn: func(hostPort string) { proxied.Store(!strings.EqualFold(hostPort, named)) }, // who connects elsewhere asks a proxy
 		GotConn: func(info httptrace.GotConnInfo) {
 			switch private := isPrivateConn(info.Conn); {
 			case !private || proxied.Load():
@@ -62,15 +56,6 @@ func (g *guard) roundTrip(transport http.RoundTripper, r *http.Request, isFirst 
 	return nil, ErrPrivate
 }
 
-// isProxy is true when the Transport connects to something else than u names. It
-// writes international names in another way; then it is as for the first URL.
-func (g *guard) isProxy(hostPort string, u *url.URL) bool {
-	if !isASCII(u.Host) {
-		return g.proxied.Load()
-	}
-	return !strings.EqualFold(hostPort, net.JoinHostPort(u.Hostname(), port(u)))
-}
-
 func isPrivateConn(conn net.Conn) bool {
 	addr, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	return err == nil && IsPrivateAddr(addr.Addr())
@@ -78,7 +63,10 @@ func isPrivateConn(conn net.Conn) bool {
 
 // isPrivateHost knows addresses, and the names of RFC 6761 for this machine.
 func isPrivateHost(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host = strings.ToLower(strings.TrimSuffix(dialName(host), "."))
+	if numeric, ok := numericHost(host); ok {
+		host = numeric
+	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return IsPrivateAddr(addr)
 	}
@@ -95,20 +83,30 @@ var shared = []netip.Prefix{
 	netip.MustParsePrefix("198.18.0.0/15"),
 	netip.MustParsePrefix("240.0.0.0/4"),
 	netip.MustParsePrefix("fec0::/10"),
+	netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("5f00::/16"),
 }
 
-// nat64 holds an IPv4 address in its last four bytes (RFC 6052).
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+// Prefixes of IPv6 addresses that hold an IPv4 address, at a byte.
+var holders = []struct {
+	prefix netip.Prefix
+	at     int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // NAT64 (RFC 6052)
+	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4 (RFC 3056)
+	{netip.MustParsePrefix("::/96"), 12},        // "IPv4-compatible" (RFC 4291 section 2.5.5.1)
+}
 
 // IsPrivateAddr reports whether an address is not for the public Internet:
 // loopback, link-local, RFC 1918 and 4193, multicast, and the rest of the IANA
 // registries of special-purpose addresses that lead somewhere; also inside of
-// NAT64 (RFC 6052).
+// NAT64, 6to4 and the like.
 func IsPrivateAddr(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
-	if nat64.Contains(addr) {
-		b := addr.As16()
-		addr = netip.AddrFrom4([4]byte(b[12:]))
+	for _, holder := range holders {
+		if b := addr.As16(); addr.Is6() && !addr.IsLoopback() && holder.prefix.Contains(addr) {
+			addr = netip.AddrFrom4([4]byte(b[holder.at:]))
+		}
 	}
 	if addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() {
 		return true
@@ -119,8 +117,4 @@ func IsPrivateAddr(addr netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 })
 }

@@ -17,7 +17,7 @@ const base = "http://a.example/b/c/d;p?q#f"
 // pieces are what Locations are put together from.
 var pieces = []string{
 	"http:", "https:", "HTTP:", "/", "//", "\\", ".", "..", "%2e", "%2E%2e", "?", "#", "a", "b.example", "a.example", "g", ":", ":80", ":8443",
-	";x=1", "=", "&", " ", "é", "%", "%zz", "%41", "[::1]", "@", "'", "\"", "<", ">", "^", "`", "{", "|", "}", "~", "!", "$", "*", "+", ",", "javascript:",
+	";x=1", "=", "&", " ", "é", "%", "%zz", "%41", "[::1]", "@", "'", "\"", "<", ">", "^", "`", "{", "|", "}", "~", "!", "$", "*", "+", ",", "javascript:", "//1.2.3.4", "1", "0x", "09",
 }
 
 // locations are random, and the same in every run.
@@ -38,6 +38,7 @@ func TestALocationLeadsWhereTheURLStandardSays(t *testing.T) {
 		"", "g", "./g", "g/", "/g", "//g.example", "?y", "g?y", "#s", "g#s", "g?y#s", ";x", "g;x", "../g", "../../../../g", "/./g", "g/./h",
 		"http:g", "http:/g", "http:///g.example", "https:g.example", "https:/g.example", "///g.example", "/\\g.example", "\\\\g.example", "g?a\\b#c\\d",
 		"http://user:secret@a.example/", "http://user@b.example/", "http://b.example:99999/", "http://b.example:/", "http://", "//", "10.0.0.1:80/x", "1a:b", "mailto:a@b.example",
+		"//127.1/x", "//0x7f.1", "//2130706433", "//017700000001/", "//127.0.0.1./", "//0", "//0x", "//1.2.3.4.5", "//256.1", "//08", "//a.1", "//1.a", "//10.0.0.010:81/", "//0xg", "//1..2", "//4294967295",
 	}, locations(5000)...)
 	var theirs []string
 	node(t, `resolveAll(input.base, input.all)`, map[string]any{"base": base, "all": all}, &theirs)
