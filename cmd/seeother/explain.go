@@ -208,7 +208,7 @@ func (f *explainFlags) prove(cmd *cobra.Command, card guide.Card, site string) e
 
 // verified is the proof with what the reproduction saw.
 func (f *explainFlags) verified(ctx context.Context, card guide.Card, p cardProof) (cardProof, error) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // so that the lab is closed
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // so that the lab is closed
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
@@ -218,12 +218,9 @@ func (f *explainFlags) verified(ctx context.Context, card guide.Card, p cardProo
 	var err error
 	switch {
 	case p.URL == "":
-		seen, err = card.Repro.Run(ctx, lab)
+		seen, err = card.Repro.Try(ctx, lab)
 	case card.Repro.Ask == nil:
-		return p, &hinted{
-			fmt.Errorf("%s cannot be asked of a server from outside", card.ID),
-			fmt.Sprintf("seeother explain %s --verify shows it on this machine", card.ID),
-		}
+		return p, notAsked(card.ID)
 	default:
 		seen, err = card.Repro.Ask(ctx, lab, p.URL)
 	}
@@ -231,8 +228,21 @@ func (f *explainFlags) verified(ctx context.Context, card guide.Card, p cardProo
 		return p, cannotTry(card.ID, err)
 	}
 	p.Verified = verifiedBy(card, seen)
+	if seen.Missing != nil {
+		p.Missing = fmt.Sprintf("%s; %s", seen.Missing, seen.Missing.Hint())
+	}
 	p.Faulty, p.Mended, p.Shown = stepLines(seen.Faulty), stepLines(seen.Mended), seen.Shown
 	return p, nil
+}
+
+// notAsked is why no server of the user's can be asked about a card, and what to do
+// instead.
+func notAsked(id string) error {
+	refusal, _ := guide.Refused(id)
+	return &hinted{
+		fmt.Errorf("%s cannot be asked of a server: %s", id, refusal.Why),
+		fmt.Sprintf("%s; seeother explain %s --verify, without a URL, shows it on this machine", refusal.Next, id),
+	}
 }
 
 // cannotTry is why a reproduction did not run, with the next step where one is known.

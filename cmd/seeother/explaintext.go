@@ -22,6 +22,7 @@ type cardProof struct {
 	Title    string   `json:"title"`
 	URL      string   `json:"url,omitempty"`      // of the server that was asked
 	Verified string   `json:"verified,omitempty"` // "real nginx 1.26.3" or "mechanism"
+	Missing  string   `json:"missing,omitempty"`  // why the mechanism ran and not the product
 	Faulty   []string `json:"faulty,omitempty"`
 	Mended   []string `json:"mended,omitempty"`
 	Shown    bool     `json:"shown"`
@@ -167,6 +168,9 @@ func (f *explainFlags) writeProof(w io.Writer, proof cardProof) error {
 		return p.w.Flush()
 	}
 	p.line("%s %s", p.paint(bold, "verified:"), proof.Verified)
+	if proof.Missing != "" {
+		p.line("The product itself did not run: %s", proof.Missing)
+	}
 	return p.w.Flush()
 }
 

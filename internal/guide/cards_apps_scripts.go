@@ -251,6 +251,7 @@ func (p *page) show(ctx context.Context, lab *Lab, chromium string) (told string
 	said := &output{}
 	cmd := exec.Command(chromium, append(args, base+"/")...) //nolint:gosec // the program that PATH has
 	cmd.Stdout, cmd.Stderr = said, said
+	cmd.WaitDelay = time.Second // as in Lab.Start
 	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
 		return "", err

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -124,18 +123,6 @@ func (l *Lab) called(text string) string {
 	return text
 }
 
-// TempDir is a folder of this lab's own, which Close removes.
-func (l *Lab) TempDir() (string, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	dir, err := os.MkdirTemp("", "seeother-explain-")
-	if err != nil {
-		return "", err
-	}
-	l.closers = append(l.closers, func() { _ = os.RemoveAll(dir) })
-	return dir, nil
-}
-
 // Need is where a program is, or a *MissingError that names what has it.
 func (l *Lab) Need(program, debianPackage string) (string, error) {
 	for _, name := range []string{program, filepath.Join("/usr/sbin", program)} { // which is not in every user's PATH
@@ -218,6 +205,7 @@ func (l *Lab) Output(ctx context.Context, program string, args ...string) (strin
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // what Need found
+	cmd.WaitDelay = time.Second // as in Start
 	ownGroup(cmd)
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
