@@ -9,10 +9,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seeother/seeother"
+	"github.com/seeother/seeother/internal/keyring"
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/store"
+	"github.com/seeother/seeother/store/memstore"
 )
 
 func TestAPageWhoseTypeIsSaidTwiceIsNotTouched(t *testing.T) {
@@ -250,6 +254,72 @@ func TestGatewaysOfOneStoreKnowEachOthersTokensAndPages(t *testing.T) {
 	}
 }
 
+func TestWhatIsKeptIsForgottenInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		keys, err := RandomKeys()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := New(memstore.New(), keys, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonce := newNonce()
+		names := map[string]string{}
+		for _, kind := range []string{kindPage, kindAgain} {
+			if names[kind], err = f.keep(t.Context(), kind, nonce, kept{Status: 200}, f.ageOf(kind)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, at := range []struct {
+			pause       time.Duration
+			page, again bool
+		}{{0, true, true}, {9 * time.Minute, true, true}, {2 * time.Minute, true, false}, {48 * time.Minute, true, false}, {2 * time.Minute, false, false}} {
+			time.Sleep(at.pause)
+			for kind, want := range map[string]bool{kindPage: at.page, kindAgain: at.again} {
+				if _, _, err := f.find(t.Context(), kind, names[kind], []string{nonce}); (err == nil) != want {
+					t.Errorf("%s after %s more: %v", kind, at.pause, err)
+				}
+			}
+		}
+	})
+}
+
+// ageOf is how long what is of a kind is kept.
+func (f *Forms) ageOf(kind string) time.Duration {
+	if kind == kindAgain {
+		return f.cfg.AgainAge
+	}
+	return f.cfg.PageAge
+}
+
+func TestEachBitOfATokenCounts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{}, Policy{}, nil)
+	nonce, now := newNonce(), time.Now()
+	token := s.forms.newToken(nonce, now)
+	if _, _, ok := s.forms.checkToken(token, []string{nonce}, now); !ok {
+		t.Fatal("the token itself does not count")
+	}
+	raw, err := encoding.DecodeString(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 * len(raw) {
+		forged := bytes.Clone(raw)
+		forged[i/8] ^= 1 << (i % 8)
+		if _, _, ok := s.forms.checkToken(encoding.EncodeToString(forged), []string{nonce}, now); ok {
+			t.Errorf("with bit %d of byte %d the other way it counts", i%8, i/8)
+		}
+	}
+	for name, other := range map[string]string{"none": "", "cut": nonce[:25], "with more": nonce + "A", "in lower case": strings.ToLower(nonce)} {
+		if _, _, ok := s.forms.checkToken(token, []string{other}, now); ok {
+			t.Errorf("it counts for a nonce that is %s", name)
+		}
+	}
+}
+
 func TestWhoIsAskedReadsWhereTheFirstAnswerLed(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, Config{}, Policy{}, answering(func(w http.ResponseWriter, _ *http.Request, _ int) {
@@ -294,5 +364,178 @@ func TestKeysAreKeptForAsLongAsTokensCount(t *testing.T) {
 	}
 	if c := (KeyConfig{Rotate: time.Hour}).For(24 * time.Hour); c.Rotate < time.Hour || c.Validate() != nil {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestWhatIsKeptIsSealedForItsPlace(t *testing.T) {
+	t.Parallel()
+	ring, err := keyring.New(bytes.Repeat([]byte{1}, keyring.KeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, Config{Seal: ring}, Policy{}, nil)
+	mine, other := newNonce(), newNonce()
+	name, err := s.forms.keep(t.Context(), kindPage, mine, kept{Status: 200, body: []byte("secret")}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, _, err := s.store.Get(t.Context(), "default", classKept, kindPage+name)
+	if err != nil || bytes.Contains(rec.Value, []byte("secret")) {
+		t.Fatalf("%q, %v", rec.Value, err)
+	}
+	if got, err := s.forms.open(rec); err != nil || string(got.body) != "secret" {
+		t.Fatalf("%q, %v", got.body, err)
+	}
+	for what, moved := range map[string]store.Record{
+		"another browser": {Key: rec.Key, Group: hashNonce(other), Value: rec.Value},
+		"another name":    {Key: kindPage + newNonce(), Group: rec.Group, Value: rec.Value},
+		"another kind":    {Key: kindAgain + name, Group: rec.Group, Value: rec.Value},
+		"no key":          {Key: rec.Key, Group: rec.Group, Value: append([]byte{keptPlain}, rec.Value[1:]...)},
+	} {
+		if got, err := s.forms.open(moved); err == nil {
+			t.Errorf("who may write to the store moves a page to %s: %q", what, got.body)
+		}
+	}
+}
+
+// TestOnlyALogoutEndsASession: a site that clears a cookie which nobody had, as login
+// pages do, has logged nobody out.
+func TestOnlyALogoutEndsASession(t *testing.T) {
+	t.Parallel()
+	f := &Forms{cfg: Config{}.withDefaults()}
+	for _, c := range []struct {
+		name, method, had, set string
+		want                   change
+	}{
+		{"cleared", "GET", "sessionid=a", "sessionid=", logout},
+		{"cleared with Max-Age", "GET", "sessionid=a", "sessionid=gone; Max-Age=0", logout},
+		{"cleared with Expires", "GET", "sessionid=a", "sessionid=gone; Expires=Thu, 01 Jan 1970 00:00:00 GMT", logout},
+		{"cleared where there was none", "GET", "a=1", "sessionid=; Max-Age=0", sameUser},
+		{"another cookie cleared", "GET", "sessionid=a; cart=1", "cart=; Max-Age=0", sameUser},
+		{"set by a form", "POST", "", "sessionid=b", login},
+		{"set by a page", "GET", "", "sessionid=b", sameUser},
+		{"set anew", "POST", "sessionid=a", "sessionid=b", sameUser},
+		{"one of a family", "POST", "", "wordpress_logged_in_0a=b", login},
+		{"no name of a cookie", "POST", "", "=b", sameUser},
+	} {
+		r := httptest.NewRequest(c.method, "/", nil)
+		r.Header.Set("Cookie", c.had)
+		if got := f.changeOf(r, http.Header{"Set-Cookie": {c.set}}); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAnAnswerThatItsHandlerDidNotFinishIsNoPage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{}, Policy{}, nil)
+	h := s.forms.Outer(Policy{}, s.forms.Inner(Policy{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "half")
+		panic(http.ErrAbortHandler)
+	})))
+	r := httptest.NewRequest(http.MethodPost, "/buy", nil)
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Cookie", nonceCookie+"="+newNonce())
+	w := httptest.NewRecorder()
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic is gone")
+			}
+		}()
+		h.ServeHTTP(w, r)
+	}()
+	if w.Code == http.StatusSeeOther || w.Header().Get("Location") != "" {
+		t.Errorf("%d %v: it was kept as if it were whole", w.Code, w.Header())
+	}
+}
+
+func TestAPartOfAPageIsNotTouched(t *testing.T) {
+	t.Parallel()
+	_, b := pageOf(t, Config{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Range", "bytes 0-99/1000")
+		w.Header().Set("ETag", `"v1"`)
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(w, formPage)
+	})
+	a := b.send(http.MethodGet, "/", "", func(r *http.Request) { r.Header.Set("If-Range", `"v1"`); r.Header.Set("Range", "bytes=0-99") })
+	if a.body != formPage || a.Header.Get("ETag") != `"v1"` || a.Header.Get("Content-Range") == "" {
+		t.Errorf("%v %q", a.Header, a.body)
+	}
+}
+
+func TestAnUnchangedPageStaysUnchanged(t *testing.T) {
+	t.Parallel()
+	for _, tag := range []string{`"v1"`, `W/"v1"`} {
+		_, b := pageOf(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", tag)
+			if r.Header.Get("If-None-Match") == tag {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			_, _ = io.WriteString(w, "<p>no form")
+		})
+		first := b.get("/")
+		again := b.send(http.MethodGet, "/", "", func(r *http.Request) { r.Header.Set("If-None-Match", first.Header.Get("ETag")) })
+		if again.StatusCode != http.StatusNotModified || again.Header.Get("ETag") != tag || again.Header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %d %v", tag, again.StatusCode, again.Header)
+		}
+	}
+}
+
+func TestTheAppSeesNothingOfOursInTheTargetAsItWasSent(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{}, Policy{}, nil)
+	for sent, want := range map[string]string{
+		"/a?seeother-form=x":                       "/a",
+		"/a?b=1&seeother-form=x&c=%20":             "/a?b=1&c=%20",
+		"/a?seeother-page=x&seeother-again=y&=":    "/a?=",
+		"/a?seeother-form":                         "/a",
+		"/a?seeother-former=x&b=seeother-form=1":   "/a?seeother-former=x&b=seeother-form=1",
+		"/a?b=1&&seeother-form=x&&":                "/a?b=1&&&",
+		"http://example.com/a?b=1&seeother-form=x": "http://example.com/a?b=1",
+	} {
+		r := httptest.NewRequest(http.MethodPut, sent, nil)
+		s.forms.Outer(Policy{}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.RequestURI != want || strings.Contains(r.URL.RawQuery, tokenParam+"=") && !strings.Contains(want, tokenParam+"=") {
+				t.Errorf("%s: the app got %s, and the query %q, want %s", sent, r.RequestURI, r.URL.RawQuery, want)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+func TestWhatIsFetchedAheadIsNotShown(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"Sec-Purpose: prefetch", "Sec-Purpose: prefetch;prerender", "Sec-Purpose: Prerender", "Purpose: prefetch", "X-Moz: prefetch"} {
+		name, value, _ := strings.Cut(line, ": ")
+		if !isPrefetch(http.Header{name: {value}}) {
+			t.Errorf("%s is taken for somebody who looks", line)
+		}
+	}
+	if isPrefetch(http.Header{"Purpose": {"view"}}) {
+		t.Error("somebody who looks is taken for a prefetch")
+	}
+}
+
+func TestOurOwnPagesRunNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{}, Policy{}, func(_ *shop, o *once.Policy) { o.Forms = &once.Forms{SameFor: time.Nanosecond} })
+	b := newPerson(t, s)
+	action := b.get("/").action(t)
+	b.submit(action, "n=1")
+	for name, a := range map[string]answer{
+		"a page that is not kept":    b.get(`/"><script>alert(1)</script>?a='"><b>&seeother-page=` + newNonce()),
+		"a form that was sent twice": b.follow(b.submit(action, "n=1")),
+	} {
+		h := a.Header
+		if csp := h.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; ") || strings.Contains(csp, "script") ||
+			h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "private, no-store" || h.Get("Referrer-Policy") != "same-origin" {
+			t.Errorf("%s: %v", name, h)
+		}
+		if strings.Contains(a.body, "<script") || strings.Contains(a.body, "<b>") {
+			t.Errorf("%s: %q", name, a.body)
+		}
 	}
 }
