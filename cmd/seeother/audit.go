@@ -41,9 +41,10 @@ func newAudit() *cobra.Command {
 forms, with the exchange that shows it. docs/audit.md has each id.
 
 It sends GET and HEAD, obeys robots.txt, and stays on the origin of URL; redirects
-to other sites are followed, and no further. Forms are looked at. They are
-submitted only where a rule of --submit names their action. --probe tries open
-redirects: use it on hosts of your own.
+to other sites are followed, and no further. All links are followed: where one
+does something, such as /logout, leave it out with --exclude. Forms are looked
+at. They are submitted only where a rule of --submit names their action. --probe
+tries open redirects: use it on hosts of your own.
 
 With --state, Ctrl-C keeps what was done, and the same command goes on.
 
@@ -72,6 +73,7 @@ func (f *auditFlags) add(verb *cobra.Command) {
 	flags.DurationVar(&f.opts.Timeout, "timeout", audit.DefaultTimeout, "give one answer so long, its body included")
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "send this `NAME: VALUE` to the origin of URL; repeatable")
 	flags.StringSliceVar(&f.opts.IgnoreRobots, "ignore-robots", nil, "do not obey the robots.txt of this `host`, which is yours; repeatable")
+	flags.StringArrayVar(&f.opts.Exclude, "exclude", nil, "send nothing to paths that begin like this `pattern`, * is anything, such as /logout or '*action=delete'; repeatable")
 	flags.StringSliceVar(&f.opts.Probe, "probe", nil, "try open redirects on this `host`, which is yours; repeatable")
 	flags.BoolVar(&f.opts.AllowPrivate, "allow-private", false, "follow redirects to private addresses")
 	flags.StringVar(&f.submit, "submit", "", "submit the forms that the rules of this `file` (YAML or JSON) name")
@@ -158,11 +160,8 @@ func (f *auditFlags) check(site string) ([]auditOutput, error) {
 		return nil, &usageError{err, "want a URL, such as https://www.example.com/"}
 	}
 	f.opts.Start = start
-	if f.opts.Max == 0 || f.opts.Concurrency == 0 || f.opts.Rate == 0 || f.opts.Timeout == 0 {
-		return nil, &usageError{errors.New("--max, --concurrency, --rate, --timeout: 0 would do nothing"), "see seeother audit --help"}
-	}
-	if err := f.opts.Validate(); err != nil {
-		return nil, &usageError{err, "see seeother audit --help"}
+	if f.opts.Max == 0 || f.opts.Concurrency == 0 || f.opts.Rate == 0 || f.opts.Timeout == 0 || f.opts.PerDirectory == 0 || f.opts.PerQuery == 0 {
+		return nil, &usageError{errors.New("--max, --concurrency, --rate, --timeout, --per-directory, --per-query: 0 would do nothing"), "see seeother audit --help"}
 	}
 	for _, id := range f.ignore {
 		if !slices.ContainsFunc(audit.Checks(), func(c audit.Check) bool { return c.ID == id }) {
@@ -176,6 +175,9 @@ func (f *auditFlags) check(site string) ([]auditOutput, error) {
 			return nil, &usageError{fmt.Errorf("--header %q: want NAME: VALUE", line), "such as --header 'Cookie: session=...'"}
 		}
 		f.opts.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	if err := f.opts.Validate(); err != nil {
+		return nil, &usageError{err, "see seeother audit --help"}
 	}
 	return f.wanted()
 }

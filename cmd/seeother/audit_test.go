@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -128,6 +132,53 @@ func TestProgressOfAnAudit(t *testing.T) {
 		t.Errorf("%q, want %q", screen.String(), want)
 	}
 	(*progress)(nil).walked(1, 2, 3) // nobody looks
+}
+
+// SARIF wants URIs (RFC 3986), whatever a server wrote.
+func TestAuditSARIFHasURIs(t *testing.T) {
+	t.Parallel()
+	uri := regexp.MustCompile(`^([-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*$`)
+	r := &audit.Report{}
+	for _, text := range []string{"http://a/b?c=d", "http://a/b c", "http://a/?q=é", "http://a/\x1b[31m\u202e<script>\"", "http://a/?100%", "http://a/%zz", "http://a/" + strings.Repeat("é", 9) + "…"} {
+		r.Findings = append(r.Findings, audit.Finding{ID: "loop", Severity: audit.Error, URL: text, Message: text})
+	}
+	var out bytes.Buffer
+	w := bufio.NewWriter(&out)
+	if err := errors.Join(auditSARIF(w, r), w.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	var log struct {
+		Runs []struct {
+			Tool struct {
+				Driver struct{ Rules []struct{ ID string } }
+			}
+			Results []struct {
+				RuleID    string
+				RuleIndex int
+				Level     string
+				Message   struct{ Text string }
+				Locations []struct {
+					PhysicalLocation struct{ ArtifactLocation struct{ URI string } }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(out.Bytes(), &log); err != nil {
+		t.Fatal(err)
+	}
+	run := log.Runs[0]
+	if len(run.Results) != len(r.Findings) {
+		t.Fatalf("%d results", len(run.Results))
+	}
+	for _, res := range run.Results {
+		at := res.Locations[0].PhysicalLocation.ArtifactLocation.URI
+		if _, err := url.Parse(at); err != nil || !uri.MatchString(at) {
+			t.Errorf("%q is no URI", at)
+		}
+		if run.Tool.Driver.Rules[res.RuleIndex].ID != res.RuleID || !slices.Contains([]string{"none", "note", "warning", "error"}, res.Level) || strings.ContainsAny(res.Message.Text, "\x1b\u202e") {
+			t.Errorf("%+v", res)
+		}
+	}
 }
 
 // withoutCards: which card explains a finding is the guide's affair.

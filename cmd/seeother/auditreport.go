@@ -2,10 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,17 +46,24 @@ func (f *auditFlags) wanted() ([]auditOutput, error) {
 	if f.html != "" {
 		out = append(out, auditOutput{formatHTML, f.html})
 	}
+	for _, o := range out {
+		if info, err := os.Stat(filepath.Dir(o.file)); err != nil || !info.IsDir() {
+			return nil, &usageError{fmt.Errorf("--output %s=%s: there is no such folder", o.format, o.file), "make it before the audit"}
+		}
+	}
 	return out, nil
 }
 
-// write writes the report to where it is wanted.
+// write writes the report to where it is wanted. A file that cannot be written
+// keeps it from nowhere else: an audit takes long.
 func (f *auditFlags) write(stdout io.Writer, r *audit.Report, outputs []auditOutput) error {
+	var wrong error
 	for _, o := range outputs {
-		if err := f.writeFile(r, o); err != nil {
-			return err
+		if err := f.writeFile(r, o); err != nil && wrong == nil {
+			wrong = err
 		}
 	}
-	return f.writeAs(stdout, f.format, r)
+	return cmp.Or(f.writeAs(stdout, f.format, r), wrong)
 }
 
 func (f *auditFlags) writeFile(r *audit.Report, o auditOutput) (err error) {
@@ -130,7 +141,9 @@ func auditSummary(s audit.Summary) string {
 	for _, extra := range []struct {
 		n    int
 		text string
-	}{{s.Ignored, "ignored"}, {s.Known, "known from the baseline"}, {s.KeptOut, "kept out by robots.txt"}, {s.LeftOut, "links left out by a limit"}} {
+	}{
+		{s.Ignored, "ignored"}, {s.Known, "known from the baseline"}, {s.KeptOut, "kept out by robots.txt"}, {s.Excluded, "kept out by --exclude"}, {s.LeftOut, "links left out by a limit"},
+	} {
 		if extra.n > 0 {
 			out += fmt.Sprintf("; %s %s", grouped(extra.n), extra.text)
 		}
@@ -153,8 +166,21 @@ func auditSARIF(w *bufio.Writer, r *audit.Report) error {
 		text := audit.Clean(f.Message) + ". Mend: " + audit.Clean(f.Mend)
 		s.item(sarifResult{
 			RuleID: f.ID, RuleIndex: &i, Level: sarifLevels[severityOf(f.Severity)], Message: sarifText{text},
-			Locations: []sarifLocation{{sarifPhysical{Artifact: sarifArtifact{audit.Clean(f.URL)}}}},
+			Locations: []sarifLocation{{sarifPhysical{Artifact: sarifArtifact{urlOfSARIF(f.URL)}}}},
 		})
 	}
 	return s.end(nil)
 }
+
+// urlOfSARIF is text as a URI (RFC 3986), which SARIF wants: a URL of a report may
+// hold what a server wrote there, and may be cut.
+func urlOfSARIF(text string) string {
+	return notOfURI.ReplaceAllStringFunc(strings.TrimSuffix(text, "…"), func(part string) string {
+		if part[0] == '%' && len(part) > 1 {
+			return part // an encoding that is whole
+		}
+		return url.PathEscape(part)
+	})
+}
+
+var notOfURI = regexp.MustCompile(`%[0-9A-Fa-f]{2}|[^-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=]`)

@@ -78,7 +78,7 @@ var rules = map[string]rule{
 	"internal/demo":        {ours: with(leaves, ".")},
 	"internal/guide":       {ours: with(leaves, ".")},
 	"internal/trace":       {ours: with(leaves, "."), others: []string{"golang.org/x/net"}},
-	"internal/audit":       {ours: with(leaves, "."), others: []string{"github.com/goccy/go-yaml", "golang.org/x/net"}},
+	"internal/audit":       {ours: with(leaves, "."), others: []string{"github.com/goccy/go-yaml", "golang.org/x/net", "golang.org/x/sys"}},
 	"internal/repeats":     {ours: with(leaves, ".")},
 
 	"cmd/seeother": {

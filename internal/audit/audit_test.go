@@ -369,8 +369,7 @@ func TestFindingsOfHTTPS(t *testing.T) {
 		id      string
 		answers map[string]http.HandlerFunc
 	}{
-		"no HSTS":                  {"hsts-missing", map[string]http.HandlerFunc{"/": show("here")}},
-		"HSTS that ends at once":   {"hsts-missing", map[string]http.HandlerFunc{"/": show("here", "Strict-Transport-Security: includeSubDomains; max-age=0")}},
+		"no HSTS at an address":    {"", map[string]http.HandlerFunc{"/": show("here")}},
 		"a redirect to http":       {"downgrade", map[string]http.HandlerFunc{"/": show("<a href=/a>", hsts), "/a": send(302, plain.URL, hsts)}},
 		"a form that goes to http": {"downgrade", map[string]http.HandlerFunc{"/": show("<form method=post action="+plain.URL+"/buy>", hsts)}},
 		"nothing":                  {"", map[string]http.HandlerFunc{"/": show("<a href=/a><form method=post action=/buy>", hsts), "/a": send(302, "/", hsts)}},

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,6 +27,7 @@ var errPrivate = errors.New("a private address")
 const (
 	maxDrained = 64 << 10 // of a body that nobody reads, so that the connection can be used again
 	maxHosts   = 1000     // whose robots.txt is kept
+	maxCookies = 180      // of one answer, and of one request, as in Chromium
 )
 
 // request is one exchange to do.
@@ -57,8 +57,7 @@ type fetcher struct {
 	opts  *Options
 	http  *http.Transport
 	pace  pace
-	named string // host:port that may be private: the one to audit
-	inner bool   // all private addresses may be asked
+	inner bool // private addresses may be asked: the site is at one
 
 	mu     sync.Mutex
 	robots map[string]robots // by origin; guarded by mu
@@ -66,7 +65,7 @@ type fetcher struct {
 }
 
 func newFetcher(ctx context.Context, opts *Options) *fetcher {
-	f := &fetcher{opts: opts, robots: make(map[string]robots), named: dialed(opts.Start)}
+	f := &fetcher{opts: opts, robots: make(map[string]robots)}
 	if opts.Rate > 0 {
 		f.pace.every = time.Duration(float64(time.Second) / opts.Rate)
 	}
@@ -75,7 +74,7 @@ func newFetcher(ctx context.Context, opts *Options) *fetcher {
 	f.inner = opts.AllowPrivate || resolvesPrivate(ctx, opts.Start.Hostname())
 	f.http = &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if f.inner || addr == f.named {
+			if f.inner {
 				return open.DialContext(ctx, network, addr)
 			}
 			return public.DialContext(ctx, network, addr)
@@ -87,12 +86,6 @@ func newFetcher(ctx context.Context, opts *Options) *fetcher {
 		MaxResponseHeaderBytes: maxHeader,
 	}
 	return f
-}
-
-// dialed is the address that the transport dials for a URL.
-func dialed(u *url.URL) string {
-	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
-	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // publicOnly refuses what a resolved name must not lead to. It sees the address
@@ -144,7 +137,7 @@ func (f *fetcher) do(ctx context.Context, r request) (*answer, error) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if r.jar != nil {
-		r.jar.SetCookies(r.url, res.Cookies())
+		r.jar.SetCookies(r.url, cookiesOf(res.Header))
 	}
 	out.fill(res)
 	if err := f.read(res.Body, r, out); err != nil {
@@ -165,7 +158,7 @@ func (f *fetcher) request(ctx context.Context, r request) (*http.Request, error)
 	}
 	req.Header.Set("User-Agent", robotsAgent+" (+https://github.com/seeother/seeother)")
 	req.Header.Set("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
-	if originOf(r.url) == originOf(f.opts.Start) {
+	if originOf(normal(r.url)) == originOf(f.opts.Start) {
 		maps.Copy(req.Header, f.opts.Header)
 	}
 	if r.kind != "" {
@@ -176,11 +169,34 @@ func (f *fetcher) request(ctx context.Context, r request) (*http.Request, error)
 	}
 	req.Host = r.host
 	if r.jar != nil {
-		for _, c := range r.jar.Cookies(r.url) {
-			req.AddCookie(c)
-		}
+		addCookies(req.Header, r.jar.Cookies(r.url))
 	}
 	return req, nil
+}
+
+// addCookies lets the cookies of a jar win over those that the user gave: a
+// session that the site renews is a new one.
+func addCookies(h http.Header, jar []*http.Cookie) {
+	jar = jar[:min(len(jar), maxCookies)]
+	var pairs []string
+	for pair := range strings.SplitSeq(h.Get("Cookie"), ";") {
+		name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		if name != "" && !slices.ContainsFunc(jar, func(c *http.Cookie) bool { return c.Name == name }) {
+			pairs = append(pairs, strings.TrimSpace(pair))
+		}
+	}
+	for _, c := range jar {
+		pairs = append(pairs, c.String())
+	}
+	if len(pairs) > 0 {
+		h.Set("Cookie", strings.Join(pairs, "; "))
+	}
+}
+
+// cookiesOf are the cookies that an answer sets, as many as a browser keeps.
+func cookiesOf(h http.Header) []*http.Cookie {
+	set := (&http.Response{Header: h}).Cookies()
+	return set[:min(len(set), maxCookies)]
 }
 
 // errBody is the reader's error, which a tokenizer does not tell apart from an end.
@@ -255,7 +271,7 @@ func problem(err error) string {
 
 // mayAsk reports whether the robots.txt of a URL's origin lets us ask for it.
 func (f *fetcher) mayAsk(ctx context.Context, u *url.URL) bool {
-	if slices.Contains(f.opts.IgnoreRobots, u.Host) || slices.Contains(f.opts.IgnoreRobots, u.Hostname()) {
+	if names(f.opts.IgnoreRobots, u) {
 		return true
 	}
 	f.mu.Lock()

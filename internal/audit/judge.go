@@ -2,6 +2,7 @@ package audit
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -34,7 +35,7 @@ func judgeHop(t *trail, i int, seen string) []Finding {
 		out = append(out, found("downgrade", originOf(normal(a.url))+" "+originOf(normal(to)), seen, []Exchange{a.Exchange},
 			"%s %s answers %d to %s: what follows goes out in plain text", a.Method, a.URL, a.Status, shown(to.String())))
 	}
-	if q := a.url.RawQuery; q != "" && strings.Count(to.RawQuery, q) > 1 && strings.Count(q, "=") > 0 {
+	if q := a.url.RawQuery; strings.Contains(q, "=") && sentTwice(q, to.RawQuery) {
 		out = append(out, found("query-doubled", pattern(a.url), seen, []Exchange{a.Exchange},
 			"%s %s answers %d to %s: each parameter arrives twice", a.Method, a.URL, a.Status, shown(to.String())))
 	}
@@ -48,6 +49,27 @@ func judgeHop(t *trail, i int, seen string) []Finding {
 			"%s %s answers %d to %s, which answers %d and sends the client elsewhere for now: a browser keeps the first for good", a.Method, a.URL, a.Status, next.URL, next.Status))
 	}
 	return out
+}
+
+// sentTwice reports whether a query has each parameter of q twice, behind "&" or
+// a second "?". What is behind "?" in an address that is a value is the address's.
+func sentTwice(q, query string) bool {
+	times := make(map[string]int)
+	for part := range strings.SplitSeq(query, "&") {
+		before, after, second := strings.Cut(part, "?")
+		if second && !strings.Contains(before, "/") {
+			times[before]++
+			times[after]++
+			continue
+		}
+		times[part]++
+	}
+	for part := range strings.SplitSeq(q, "&") {
+		if times[part] < 2 {
+			return false
+		}
+	}
+	return true
 }
 
 // judgeEnd looks at where a trail ended.
@@ -176,6 +198,28 @@ func cacheable(a *answer) bool {
 		return err == nil && at.After(time.Now())
 	}
 	return fresh || permanent(a.Status)
+}
+
+// judgeHSTS is for names: at an address a browser remembers nothing (RFC 6797
+// section 8.1.1).
+func judgeHSTS(a *answer, seen string) []Finding {
+	_, notAddress := netip.ParseAddr(a.url.Hostname())
+	if a.url.Scheme != "https" || notAddress == nil || a.Status == 0 || a.Status >= 400 || remembersHTTPS(a.header) {
+		return nil
+	}
+	at := originOf(normal(a.url))
+	return []Finding{found("hsts-missing", at, seen, []Exchange{a.Exchange},
+		"%s answers without Strict-Transport-Security: the next visit may begin with plain http", at)}
+}
+
+// remembersHTTPS: max-age=0 makes a browser forget (RFC 6797 section 6.1.1).
+func remembersHTTPS(h http.Header) bool {
+	for directive := range strings.SplitSeq(strings.ToLower(h.Get("Strict-Transport-Security")), ";") {
+		if name, value, _ := strings.Cut(strings.TrimSpace(directive), "="); name == "max-age" {
+			return strings.Trim(value, `"0`) != ""
+		}
+	}
+	return false
 }
 
 var digits = regexp.MustCompile(`[0-9]+`)

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/idna"
 )
 
 // Defaults of Options, and the limits of an audit.
@@ -25,6 +29,7 @@ const (
 	maxURL      = 4 << 10
 	maxSegments = 24 // of a path; more is a trap
 	maxConc     = 256
+	minRate     = 1.0 / (24 * 60 * 60) // one request a day
 )
 
 // Options says what to walk, and how.
@@ -45,12 +50,15 @@ type Options struct {
 	Timeout                time.Duration
 	MaxBody                int64       // of a page, in bytes, after decompression
 	Header                 http.Header // sent to the origin of Start only
-	IgnoreRobots           []string    // hosts whose robots.txt does not count
+	IgnoreRobots           []string    // hosts (with or without a port) whose robots.txt does not count
 	Probe                  []string    // hosts to try open redirects on
-	AllowPrivate           bool        // redirects may lead to private addresses
-	Submit                 *Submit     // nil: no form is submitted
-	State                  string      // file to go on from, and to leave for later; empty: none
-	RootCAs                *x509.CertPool
+	// Exclude are paths and queries that nothing is sent to, in the patterns of
+	// robots.txt: the beginning, "*" for anything, "$" for the end.
+	Exclude      []string
+	AllowPrivate bool    // redirects may lead to private addresses
+	Submit       *Submit // nil: no form is submitted
+	State        string  // file to go on from, and to leave for later; empty: none
+	RootCAs      *x509.CertPool
 	// Progress is told after each step how many are done and how many are
 	// waiting. It is called by one goroutine at a time.
 	Progress func(done, waiting, findings int)
@@ -59,13 +67,13 @@ type Options struct {
 // Validate reports everything that is wrong with o, joined.
 func (o Options) Validate() error {
 	var wrong []error
-	if o.Start == nil || o.Start.Host == "" || o.Start.Scheme != "http" && o.Start.Scheme != "https" {
+	if o.Start == nil || o.Start.Host == "" || !isWeb(o.Start.Scheme) {
 		wrong = append(wrong, errors.New("url: want http://host/ or https://host/"))
 	} else if o.Start.User != nil {
 		wrong = append(wrong, errors.New("url: it holds a user or password: send a header instead"))
 	}
 	for _, prefix := range o.Scope {
-		if u, err := url.Parse(prefix); err != nil || u.Host == "" {
+		if u, err := url.Parse(prefix); err != nil || u.Host == "" || !isWeb(u.Scheme) {
 			wrong = append(wrong, fmt.Errorf("scope %q: want the start of a URL, such as https://example.com/shop/", prefix))
 		}
 	}
@@ -74,17 +82,61 @@ func (o Options) Validate() error {
 			wrong = append(wrong, fmt.Errorf("%s %d: want 1 or more", name, n))
 		}
 	}
+	if o.Rate != o.Rate || o.Rate > 0 && o.Rate < minRate {
+		wrong = append(wrong, fmt.Errorf("rate %g: want at least one request a day", o.Rate))
+	}
 	if o.Concurrency > maxConc {
 		wrong = append(wrong, fmt.Errorf("concurrency %d: want at most %d", o.Concurrency, maxConc))
 	}
 	if o.Timeout < 0 || o.MaxBody < 0 {
 		wrong = append(wrong, errors.New("timeout, max body: want more than 0"))
 	}
+	return errors.Join(append(wrong, o.validateHosts(), o.validateExclude(), o.validateHeader())...)
+}
+
+func (o Options) validateHosts() error {
+	var wrong []error
+	for name, hosts := range map[string][]string{"probe": o.Probe, "ignore robots": o.IgnoreRobots} {
+		for _, host := range hosts {
+			if u, err := url.Parse("http://" + host + "/"); err != nil || u.Host != host || host == "" {
+				wrong = append(wrong, fmt.Errorf("%s %q: want a host, such as example.com or example.com:8080", name, host))
+			}
+		}
+	}
 	return errors.Join(wrong...)
 }
 
+func (o Options) validateExclude() error {
+	var wrong []error
+	for _, pattern := range o.Exclude {
+		if !strings.HasPrefix(pattern, "/") && !strings.HasPrefix(pattern, "*") {
+			wrong = append(wrong, fmt.Errorf("exclude %q: want the beginning of a path, or * in front, such as /logout or *action=delete", pattern))
+		}
+	}
+	if o.Start != nil && o.excludes(normal(o.Start)) {
+		wrong = append(wrong, fmt.Errorf("exclude: it leaves out %s, where the audit begins", o.Start))
+	}
+	return errors.Join(wrong...)
+}
+
+func (o Options) validateHeader() error {
+	var wrong []error
+	for name, values := range o.Header {
+		switch {
+		case strings.EqualFold(name, "Host"):
+			wrong = append(wrong, errors.New("header Host: it comes from the URL"))
+		case !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }):
+			wrong = append(wrong, fmt.Errorf("header %q: HTTP does not allow this name or value", name))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func isWeb(scheme string) bool { return scheme == "http" || scheme == "https" }
+
 func (o Options) withDefaults() Options {
 	o.Start = normal(o.Start)
+	o.Probe, o.IgnoreRobots = lower(o.Probe), lower(o.IgnoreRobots)
 	o.Max = orDefault(o.Max, DefaultMax)
 	o.PerDirectory = orDefault(o.PerDirectory, DefaultPerDirectory)
 	o.PerQuery = orDefault(o.PerQuery, DefaultPerQuery)
@@ -96,6 +148,32 @@ func (o Options) withDefaults() Options {
 		o.Progress = func(int, int, int) {}
 	}
 	return o
+}
+
+func lower(hosts []string) []string {
+	out := make([]string, len(hosts))
+	for i, host := range hosts {
+		out[i] = strings.ToLower(host)
+	}
+	return out
+}
+
+// names reports whether a list of hosts, lower-case, has the one of u.
+func names(hosts []string, u *url.URL) bool {
+	return slices.Contains(hosts, u.Host) || slices.Contains(hosts, u.Hostname())
+}
+
+// excludes matches what is sent, and what it means: "%64elete" is "delete".
+func (o *Options) excludes(u *url.URL) bool {
+	if len(o.Exclude) == 0 {
+		return false
+	}
+	sent := u.RequestURI()
+	meant, err := url.PathUnescape(sent)
+	if err != nil {
+		meant = sent
+	}
+	return slices.ContainsFunc(o.Exclude, func(pattern string) bool { return matchRobots(pattern, sent) || matchRobots(pattern, meant) })
 }
 
 func orDefault[T int | int64 | float64 | time.Duration](v, def T) T {
@@ -110,6 +188,9 @@ func (o *Options) inScope(u *url.URL) bool {
 	if len(o.Scope) == 0 {
 		return originOf(u) == originOf(o.Start)
 	}
+	if climbs(u.Path) {
+		return false
+	}
 	text := u.String()
 	for _, prefix := range o.Scope {
 		p, err := url.Parse(prefix) // Validate saw it
@@ -120,19 +201,59 @@ func (o *Options) inScope(u *url.URL) bool {
 	return false
 }
 
-// normal is u with a lower-case host, without a default port, a fragment or an
-// empty path.
+// climbs reports whether a server that decodes a path first, may leave the
+// directory.
+func climbs(path string) bool {
+	return strings.Contains(strings.ReplaceAll(path, `\`, "/")+"/", "/../")
+}
+
+// normal is u with a host in lower case and in ASCII, without a default port, a
+// fragment or an empty path, and without encoded dot segments, which browsers
+// resolve as others.
 func normal(u *url.URL) *url.URL {
 	out := *u
 	out.Fragment, out.RawFragment = "", ""
-	out.Host = strings.ToLower(out.Host)
-	if port := map[string]string{"http": ":80", "https": ":443"}[out.Scheme]; port != "" {
-		out.Host = strings.TrimSuffix(out.Host, port)
+	out.Host = normalHost(u)
+	if strings.Contains(out.RawPath, "%2e") || strings.Contains(out.RawPath, "%2E") {
+		out.Path, out.RawPath = withoutDots(u)
 	}
 	if out.Path == "" {
 		out.Path = "/"
 	}
 	return &out
+}
+
+func normalHost(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	switch u.Scheme {
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	host = strings.TrimSuffix(host, ":")
+	if !strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
+		return host
+	}
+	name, port, has := strings.Cut(host, ":")
+	ascii, err := idna.Lookup.ToASCII(name)
+	switch {
+	case err != nil:
+		return host
+	case has:
+		return ascii + ":" + port
+	}
+	return ascii
+}
+
+func withoutDots(u *url.URL) (path, raw string) {
+	plain := strings.NewReplacer("%2e", ".", "%2E", ".").Replace(u.RawPath)
+	decoded, err := url.PathUnescape(plain)
+	if err != nil {
+		return u.Path, u.RawPath
+	}
+	to := u.ResolveReference(&url.URL{Path: decoded, RawPath: plain})
+	return to.Path, to.RawPath
 }
 
 // originOf is scheme, host and port of a normal URL.

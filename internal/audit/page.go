@@ -15,7 +15,10 @@ const (
 	maxToken  = 4 << 20 // one tag or text, scripts included, in bytes
 	maxLinks  = 5000
 	maxForms  = 100
-	maxFields = 500 // of one form
+	maxFields = 500       // of one form
+	maxValue  = 256 << 10 // of one field, in bytes
+
+	maxPageText = 2 << 20 // what one page leads to, URLs and fields, in bytes
 )
 
 // Field is one control of a form with the value that it is sent with.
@@ -53,6 +56,7 @@ type reader struct {
 	chosen  bool
 	wants   bool // the next text is the value of the last field
 	hasBase bool
+	size    int // of maxPageText
 }
 
 // readPage reads links and forms from HTML at base. It reads to the end of r or
@@ -110,8 +114,9 @@ func attributes(z *html.Tokenizer, more bool) map[string]string {
 func (d *reader) start(tag atom.Atom, attr map[string]string) {
 	switch tag {
 	case atom.Base:
-		if u, err := d.base.Parse(trimmed(attr["href"])); err == nil && attr["href"] != "" && !d.hasBase {
-			d.base, d.hasBase = u, true
+		if href, has := attr["href"]; has && !d.hasBase && len(href) <= maxURL {
+			d.hasBase = true
+			d.setBase(trimmed(href))
 		}
 	case atom.A, atom.Area:
 		d.link(attr, "href")
@@ -140,27 +145,63 @@ func (d *reader) link(attr map[string]string, name string) {
 	}
 }
 
+// setBase: a base of another scheme does not count (HTML, "set the frozen base
+// URL"). One that names the page's own host does so for all links.
+func (d *reader) setBase(href string) {
+	u, err := resolve(d.base, href)
+	if err != nil || u.Host == "" || !isWeb(u.Scheme) {
+		return
+	}
+	d.absolute = d.absolute || u.Host == d.base.Host && strings.HasPrefix(href, "http")
+	d.base = u
+}
+
+// resolve reads a reference of a page. What every reader of URLs reads alike goes
+// the quick way.
+func resolve(base *url.URL, ref string) (*url.URL, error) {
+	for i := range len(ref) {
+		if c := ref[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\\\"<>'", c) >= 0 {
+			return browserTarget(base, ref)
+		}
+	}
+	u, err := base.Parse(ref)
+	if err != nil {
+		return browserTarget(base, ref)
+	}
+	return u, nil
+}
+
+// fits reports whether a page may still lead to so many bytes.
+func (d *reader) fits(n int) bool {
+	d.size += n
+	return d.size <= maxPageText
+}
+
 func (d *reader) add(href string) {
 	if len(d.links) >= maxLinks || len(href) > maxURL || strings.HasPrefix(href, "#") {
 		return
 	}
-	u, err := d.base.Parse(href)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := resolve(d.base, href)
+	if err != nil || u.Host == "" || u.User != nil || !isWeb(u.Scheme) || !d.fits(len(u.Host)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)) {
 		return
 	}
 	d.absolute = d.absolute || u.Host == d.base.Host && strings.HasPrefix(href, "http")
 	d.links = append(d.links, normal(u))
 }
 
-// refresh reads "5; url=/next" (HTML, "shared declarative refresh steps").
+// refresh reads "5; url=/next" (HTML, "shared declarative refresh steps"): "url="
+// may be missing, and "," is as good.
 func (d *reader) refresh(content string) {
-	_, after, ok := strings.Cut(content, ";")
-	if !ok {
+	at := strings.IndexAny(content, ";,")
+	if at < 0 {
 		return
 	}
-	name, target, ok := strings.Cut(after, "=")
-	if ok && strings.EqualFold(trimmed(name), "url") {
-		d.add(strings.Trim(trimmed(target), `"'`))
+	target := trimmed(content[at+1:])
+	if name, after, ok := strings.Cut(target, "="); ok && strings.EqualFold(trimmed(name), "url") {
+		target = trimmed(after)
+	}
+	if target != "" {
+		d.add(strings.Trim(target, `"'`))
 	}
 }
 
@@ -168,8 +209,11 @@ func (d *reader) startForm(attr map[string]string) {
 	if d.form != nil || len(d.forms) >= maxForms {
 		return // a form in a form is none
 	}
-	action, err := d.base.Parse(trimmed(attr["action"]))
-	if err != nil || action.Host == "" || len(attr["action"]) > maxURL {
+	if len(attr["action"]) > maxURL {
+		return
+	}
+	action, err := resolve(d.base, trimmed(attr["action"]))
+	if err != nil || action.Host == "" || !isWeb(action.Scheme) || !d.fits(len(action.Host)+len(action.Path)+len(action.RawQuery)) {
 		return
 	}
 	method := "GET"
@@ -235,7 +279,7 @@ func (d *reader) option(attr map[string]string) {
 
 // text is the value of an option without one, or of a textarea.
 func (d *reader) text(text []byte) {
-	if d.wants && d.form != nil && len(text) <= maxURL {
+	if d.wants && d.form != nil && len(text) <= maxValue && d.fits(len(text)) {
 		d.form.Fields[len(d.form.Fields)-1].Value = trimmed(string(text))
 	}
 	d.wants = false
@@ -243,7 +287,7 @@ func (d *reader) text(text []byte) {
 
 // field reports whether there was room for f.
 func (d *reader) field(f Field) bool {
-	if f.Name == "" || len(d.form.Fields) >= maxFields || len(f.Name)+len(f.Value) > maxURL {
+	if f.Name == "" || len(d.form.Fields) >= maxFields || len(f.Name)+len(f.Value) > maxValue || !d.fits(len(f.Name)+len(f.Value)) {
 		return false
 	}
 	d.form.Fields = append(d.form.Fields, f)

@@ -24,16 +24,15 @@ func (f *fetcher) keepsQuery(ctx context.Context, s step, u *url.URL) outcome {
 	if err != nil || !follows(a.Status) {
 		return outcome{}
 	}
-	location := strings.Join(a.header.Values("Location"), " ")
-	t := &trail{}
-	if t.target(a) == nil {
+	to := (&trail{}).target(a)
+	if to == nil {
 		return outcome{}
 	}
-	switch n := strings.Count(location, markerName); {
-	case n == 0:
+	switch {
+	case !strings.Contains(to.String(), markerName):
 		return outcome{findings: []Finding{found("query-lost", pattern(u), s.From, []Exchange{a.Exchange},
 			"GET %s answers %d to %s: the parameters of the link are gone", a.URL, a.Status, a.Location)}}
-	case n > 1:
+	case sentTwice(withMarker(u).RawQuery, to.RawQuery):
 		return outcome{findings: []Finding{found("query-doubled", pattern(u), s.From, []Exchange{a.Exchange},
 			"GET %s answers %d to %s: each parameter arrives twice", a.URL, a.Status, a.Location)}}
 	}
@@ -113,7 +112,7 @@ func (f *fetcher) openSteps(u *url.URL, from string) []step {
 
 // openStep is a probe of one parameter, where the host is one of Probe.
 func (f *fetcher) openStep(u *url.URL, name, from string) []step {
-	if !slices.Contains(f.opts.Probe, u.Host) && !slices.Contains(f.opts.Probe, u.Hostname()) {
+	if !names(f.opts.Probe, u) {
 		return nil
 	}
 	if values := u.Query(); !slices.Contains(targetNames, strings.ToLower(name)) && values.Get(name) == "" {
@@ -122,7 +121,8 @@ func (f *fetcher) openStep(u *url.URL, name, from string) []step {
 	return []step{{Kind: stepOpen, URL: u.String(), Param: name, From: from}}
 }
 
-// payloads are one target of each class that a check forgets. HOST is the site's.
+// payloads are one target of each class that a check forgets. HOST is the site's,
+// with its port, and NAME without.
 var payloads = []string{
 	"https://" + marker + "/",
 	"//" + marker + "/",
@@ -135,7 +135,7 @@ var payloads = []string{
 	"/a/..//" + marker + "/",
 	`/a/../\` + marker + "/",
 	"https://HOST@" + marker + "/",
-	"https://HOST." + marker + "/",
+	"https://NAME." + marker + "/",
 	"https://" + marker + "/HOST",
 	"https://" + marker + "#HOST",
 	`https://` + marker + `\@HOST/`,
@@ -145,8 +145,12 @@ var payloads = []string{
 
 // redirectsAnywhere tries payloads until one leads off the site.
 func (f *fetcher) redirectsAnywhere(ctx context.Context, s step, u *url.URL) outcome {
+	if !names(f.opts.Probe, u) {
+		return outcome{} // it was named in the audit that this one goes on with
+	}
+	fill := strings.NewReplacer("HOST", u.Host, "NAME", u.Hostname())
 	for _, payload := range payloads {
-		payload = strings.ReplaceAll(payload, "HOST", u.Host)
+		payload = fill.Replace(payload)
 		q := u.Query()
 		q.Set(s.Param, payload)
 		to := *u

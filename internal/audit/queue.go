@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -51,6 +52,9 @@ func openQueue(opts *Options, path string, size int64) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := lock(q.file); err != nil {
+		return nil, errors.Join(fmt.Errorf("queue %s: %w", path, err), q.file.Close())
+	}
 	if info, err := q.file.Stat(); err != nil || info.Size() < size {
 		return nil, errors.Join(fmt.Errorf("queue %s: it is shorter than the state says", path), err, q.close())
 	}
@@ -70,6 +74,9 @@ func (q *queue) replay(size int64) error {
 	for lines.Scan() {
 		var s step
 		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
+			return errors.Join(fmt.Errorf("queue: %w", err), q.close())
+		}
+		if err := s.validate(); err != nil {
 			return errors.Join(fmt.Errorf("queue: %w", err), q.close())
 		}
 		q.admit(&s)
@@ -195,6 +202,20 @@ func (q *queue) fits(s *step) bool {
 	}
 	q.dirs[dir]++
 	return true
+}
+
+// validate is for a step of a file that anybody may have written.
+func (s *step) validate() error {
+	u, err := url.Parse(s.URL)
+	switch {
+	case err != nil || u.Host == "" || !isWeb(u.Scheme):
+		return fmt.Errorf("%q is no URL to ask for", s.URL)
+	case (s.Kind == stepForm) != (s.Form != nil):
+		return errors.New("there is a form in a step of another kind, or none in one of a form")
+	case !slices.Contains([]string{stepPage, stepForm, stepRequest, stepQuery, stepHost, stepOpen}, s.Kind):
+		return fmt.Errorf("%q is no kind of step", s.Kind)
+	}
+	return nil
 }
 
 // key is the same for steps that need to be done once only.

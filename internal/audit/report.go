@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf16"
 )
 
 // Limits of a report.
@@ -36,10 +37,11 @@ type Summary struct {
 	Errors    int            `json:"errors"`
 	Warnings  int            `json:"warnings"`
 	Infos     int            `json:"infos"`
-	Ignored   int            `json:"ignored"`  // by id
-	Known     int            `json:"known"`    // in the baseline
-	KeptOut   int            `json:"kept_out"` // URLs that robots.txt forbids
-	LeftOut   int            `json:"left_out"` // links that a limit kept out, each time that one was seen
+	Ignored   int            `json:"ignored"`            // by id
+	Known     int            `json:"known"`              // in the baseline
+	KeptOut   int            `json:"kept_out"`           // URLs that robots.txt forbids
+	Excluded  int            `json:"excluded,omitempty"` // URLs that Options.Exclude forbids
+	LeftOut   int            `json:"left_out"`           // links that a limit kept out, each time that one was seen
 	ByID      map[string]int `json:"by_id"`
 	Notes     []string       `json:"notes,omitempty"`
 	Complete  bool           `json:"complete"` // false: it was ended before its end
@@ -75,6 +77,9 @@ func ReadBaseline(r io.Reader) (Baseline, error) {
 	}
 	out := make(Baseline)
 	for _, f := range *report.Findings {
+		if f.ID == "" || f.Cause == "" {
+			return nil, errors.New("it has a finding without id or cause: want a report of seeother audit --format json")
+		}
 		out[f.key()] = true
 	}
 	return out, nil
@@ -118,10 +123,34 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	if out.Edges == nil {
 		out.Edges = []Edge{}
 	}
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", " ")
-	return enc.Encode(out)
+	if err := enc.Encode(out); err != nil {
+		return err
+	}
+	_, err := w.Write(escaped(b.Bytes()))
+	return err
+}
+
+// escaped writes what would move a terminal in the escapes of JSON, which has
+// those for ASCII already.
+func escaped(data []byte) []byte {
+	if bytes.IndexFunc(data, hides) < 0 {
+		return data
+	}
+	var b bytes.Buffer
+	for _, r := range string(data) {
+		if !hides(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.Bytes()
 }
 
 // collector merges outcomes. One goroutine uses it.
@@ -147,17 +176,25 @@ func (c *collector) merge(out outcome) {
 		c.add(f)
 	}
 	for _, e := range out.edges {
-		if !c.edges[e] && len(c.edges) < maxEdges {
-			c.edges[e] = true
-			c.report.Edges = append(c.report.Edges, e)
-			c.report.Summary.Redirects++
+		if c.edges[e] {
+			continue
 		}
+		if len(c.edges) >= maxEdges {
+			c.note(fmt.Sprintf("there are more than %d redirects: the rest is followed, and not listed", maxEdges))
+			break
+		}
+		c.edges[e] = true
+		c.report.Edges = append(c.report.Edges, e)
+		c.report.Summary.Redirects++
 	}
 	if out.page {
 		c.report.Summary.Pages++
 	}
 	if out.keptOut {
 		c.report.Summary.KeptOut++
+	}
+	if out.excluded {
+		c.report.Summary.Excluded++
 	}
 	c.note(out.note)
 }
@@ -208,11 +245,18 @@ func edgesOf(t *trail) []Edge {
 // become "?".
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff {
+		if r < ' ' || hides(r) {
 			return '?'
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
+}
+
+// hides reports whether a character beyond ASCII's first 32 moves a terminal,
+// turns the direction of text, or cannot be seen.
+func hides(r rune) bool {
+	return r >= 0x7f && (r < 0xa0 || r == 0xad || r == 0x61c || r == 0x180e || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e ||
+		r >= 0x2060 && r <= 0x206f || r == 0xfeff || r >= 0xfff9 && r <= 0xfffb || r >= 0xe0000 && r <= 0xe007f)
 }
 
 // snapshot is what a state file holds beside its queue.

@@ -111,16 +111,12 @@ func (a *audit) begin() error {
 		return err
 	}
 	for _, c := range a.opts.Submit.Requests {
-		u, wrong := a.opts.Start.Parse(c.Path)
-		if wrong != nil || !a.opts.inScope(normal(u)) {
+		s := c.step(a.opts.Start)
+		if u, wrong := url.Parse(s.URL); wrong != nil || !a.opts.inScope(u) {
 			a.found.note("some requests of --submit are out of scope, and were not sent")
 			continue
 		}
-		values := make(url.Values)
-		for name, value := range c.Fields {
-			values.Set(name, string(value))
-		}
-		err = errors.Join(err, a.queue.add(step{Kind: stepRequest, Method: c.Method, URL: normal(u).String(), Body: values.Encode()}))
+		err = errors.Join(err, a.queue.add(s))
 	}
 	return err
 }

@@ -45,7 +45,7 @@ func (s *step) sends(o *Options) bool {
 		return false
 	}
 	u, err := url.Parse(s.Form.Action)
-	return err == nil && o.Submit.rule(u) != nil
+	return err == nil && o.Submit.rule(u, s.Form) != nil
 }
 
 // outcome is what a step found.
@@ -53,6 +53,7 @@ type outcome struct {
 	skipped  bool // the audit was ended before the step was
 	page     bool // a page was read
 	keptOut  bool // by robots.txt
+	excluded bool // by Exclude
 	findings []Finding
 	steps    []step
 	edges    []Edge
@@ -70,8 +71,15 @@ func (f *fetcher) step(ctx context.Context, s step) outcome {
 	if err != nil {
 		return outcome{note: "a URL of the queue cannot be read"}
 	}
-	asks := s.Kind != stepForm || f.opts.inScope(u) // a form that leads elsewhere is looked at here
-	if asks && !f.mayAsk(ctx, u) {
+	inside := f.opts.inScope(u)
+	switch {
+	case f.opts.excludes(u):
+		return outcome{excluded: true}
+	case !inside && s.Kind != stepForm && s.URL != f.opts.Start.String():
+		return outcome{} // it was in the scope of the audit that this one goes on with
+	case s.Kind == stepRequest && !f.opts.Submit.tells(s, f.opts.Start):
+		return outcome{} // likewise
+	case (inside || s.Kind != stepForm) && !f.mayAsk(ctx, u): // a form that leads elsewhere is looked at here
 		return outcome{keptOut: true}
 	}
 	switch s.Kind {
@@ -94,10 +102,7 @@ func (f *fetcher) visit(ctx context.Context, s step, u *url.URL) outcome {
 	t := f.follow(ctx, request{method: http.MethodGet, url: u, page: true})
 	out := outcome{page: true, findings: judge(t, s.From), edges: edgesOf(t)}
 	first := t.hops[0]
-	if first.url.Scheme == "https" && first.Status > 0 && first.Status < 400 && !remembersHTTPS(first.header) {
-		out.findings = append(out.findings, found("hsts-missing", originOf(u), s.From, []Exchange{first.Exchange},
-			"%s answers without Strict-Transport-Security: the next visit may begin with plain http", originOf(u)))
-	}
+	out.findings = append(out.findings, judgeHSTS(first, s.From)...)
 	if len(t.targets) > 0 {
 		out.steps = f.afterRedirect(t, s)
 		if goal := t.targets[len(t.targets)-1]; s.From == "" && t.end == arrived && !f.opts.inScope(normal(goal)) {
@@ -109,16 +114,6 @@ func (f *fetcher) visit(ctx context.Context, s step, u *url.URL) outcome {
 		out.steps = f.afterPage(first)
 	}
 	return out
-}
-
-// remembersHTTPS: max-age=0 makes a browser forget (RFC 6797 section 6.1.1).
-func remembersHTTPS(h http.Header) bool {
-	for directive := range strings.SplitSeq(strings.ToLower(h.Get("Strict-Transport-Security")), ";") {
-		if name, value, _ := strings.Cut(strings.TrimSpace(directive), "="); name == "max-age" {
-			return strings.Trim(value, `"0`) != ""
-		}
-	}
-	return false
 }
 
 // afterRedirect goes on with the targets, and looks closer at the redirect.
@@ -188,7 +183,7 @@ func (f *fetcher) form(ctx context.Context, s step, action *url.URL) outcome {
 	if s.Form.Method != http.MethodPost || !f.opts.inScope(action) {
 		return out
 	}
-	rule := f.opts.Submit.rule(action)
+	rule := f.opts.Submit.rule(action, s.Form)
 	if rule == nil {
 		probed := f.probeAction(ctx, s, action, from)
 		out.findings = append(out.findings, probed.findings...)
@@ -197,7 +192,9 @@ func (f *fetcher) form(ctx context.Context, s step, action *url.URL) outcome {
 		return out
 	}
 	form, jar := f.fresh(ctx, s, from)
-	if action, err = url.Parse(form.Action); err != nil || !f.opts.inScope(action) {
+	action, err = url.Parse(form.Action)
+	if err != nil || !f.opts.inScope(action) || f.opts.excludes(action) || f.opts.Submit.rule(action, form) != rule {
+		out.note = "some forms were not what they had been when their page was opened again, and were not submitted"
 		return out
 	}
 	body, kind := encoded(rule.filled(form), form.Multipart)

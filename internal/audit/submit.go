@@ -97,9 +97,30 @@ func (s *Submit) validate() error {
 	return errors.Join(wrong...)
 }
 
-// rule is the first that matches an action; nil: none does, and the form is not
-// submitted. A nil s has none.
-func (s *Submit) rule(action *url.URL) *FormRule {
+// step is the step that sends a request to the site at start.
+func (c *Call) step(start *url.URL) step {
+	values := make(url.Values)
+	for name, value := range c.Fields {
+		values.Set(name, string(value))
+	}
+	s := step{Kind: stepRequest, Method: c.Method, Body: values.Encode()}
+	if u, err := start.Parse(c.Path); err == nil { // validate saw it
+		s.URL = normal(u).String()
+	}
+	return s
+}
+
+// tells reports whether s has a request. A nil s has none.
+func (s *Submit) tells(request step, start *url.URL) bool {
+	return s != nil && slices.ContainsFunc(s.Requests, func(c Call) bool {
+		own := c.step(start)
+		return own.Method == request.Method && own.URL == request.URL && own.Body == request.Body
+	})
+}
+
+// rule is the first that matches a form's action; nil: none does, and the form
+// is not submitted. A nil s has none.
+func (s *Submit) rule(action *url.URL, form *Form) *FormRule {
 	if s == nil {
 		return nil
 	}
@@ -108,11 +129,27 @@ func (s *Submit) rule(action *url.URL) *FormRule {
 		if strings.Contains(f.Action, "?") {
 			text = action.RequestURI()
 		}
-		if matchRobots(f.Action+"$", text) {
+		if matchRobots(f.Action+"$", text) && f.means(action, form) {
 			return &s.Forms[i]
 		}
 	}
 	return nil
+}
+
+// methodField is where Rails, Laravel, Symfony and others read the method that a
+// form means: "delete" at the address that "patch" changes.
+const methodField = "_method"
+
+// means reports whether a rule names the method that a form means, where it is
+// not POST.
+func (r *FormRule) means(action *url.URL, form *Form) bool {
+	meant := action.Query().Get(methodField)
+	for _, f := range form.Fields {
+		if f.Name == methodField {
+			meant = f.Value
+		}
+	}
+	return meant == "" || strings.EqualFold(meant, http.MethodPost) || strings.EqualFold(meant, string(r.Fields[methodField]))
 }
 
 // filled is what a browser would send with the rule's fields filled in.

@@ -7,6 +7,7 @@ import (
 	"net/http/cookiejar"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,7 +81,7 @@ func (f *fetcher) follow(ctx context.Context, r request) *trail {
 		seen[state(r.method, a.url, r.jar)] = true
 		if r.jar == nil && len(a.header.Values("Set-Cookie")) > 0 {
 			r.jar, _ = cookiejar.New(nil) // never an error without options
-			r.jar.SetCookies(a.url, (&http.Response{Header: a.header}).Cookies())
+			r.jar.SetCookies(a.url, cookiesOf(a.header))
 		}
 		if t.end = f.mayGo(ctx, next, target, a.url); t.end != arrived {
 			return t
@@ -121,7 +122,9 @@ func nextRequest(r request, next seeother.Next, target *url.URL) request {
 func (f *fetcher) mayGo(ctx context.Context, next seeother.Next, target, from *url.URL) ending {
 	safe := next.Method == http.MethodGet || next.Method == http.MethodHead
 	switch {
-	case !safe && (next.Method != http.MethodPost || originOf(normal(target)) != originOf(normal(from))):
+	case !safe && (next.Method != http.MethodPost || originOf(normal(target)) != originOf(normal(from)) || !f.opts.inScope(normal(target))):
+		return unsent
+	case f.opts.excludes(target):
 		return unsent
 	case f.refuses(target):
 		return refused
@@ -135,7 +138,7 @@ func (f *fetcher) mayGo(ctx context.Context, next seeother.Next, target, from *u
 // before. Names that resolve to one are refused when they are dialed.
 func (f *fetcher) refuses(u *url.URL) bool {
 	ip, err := netip.ParseAddr(u.Hostname())
-	return err == nil && seeother.IsPrivateAddr(ip) && !f.inner && dialed(u) != f.named
+	return err == nil && seeother.IsPrivateAddr(ip) && !f.inner
 }
 
 // target reads Location as a browser does. It is nil where that ends the trail,
@@ -172,39 +175,20 @@ func (t *trail) target(a *answer) *url.URL {
 	return nil
 }
 
-// browserTarget resolves a Location as the URL standard does with special
-// schemes: tabs and line ends go, backslashes are slashes, and slashes before
-// the host do not count.
+// browserTarget resolves a Location as the URL standard does: as
+// [seeother.ParseLocation], which refuses some of what browsers take. Here tabs
+// and line ends go, and so does user information.
 func browserTarget(base *url.URL, location string) (*url.URL, error) {
-	text := strings.Trim(location, "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f ")
+	text := strings.TrimFunc(location, func(r rune) bool { return r <= ' ' })
 	text = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(text)
-	scheme, rest, found := strings.Cut(text, ":")
-	special := found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
-	if found && !special && isScheme(scheme) {
+	if scheme, _, found := strings.Cut(text, ":"); found && isScheme(scheme) && !isWeb(strings.ToLower(scheme)) {
 		return url.Parse(text)
 	}
-	if !special {
-		rest = text
-	}
-	path, tail := rest, ""
-	if at := strings.IndexAny(rest, "?#"); at >= 0 {
-		path, tail = rest[:at], rest[at:]
-	}
-	path = strings.ReplaceAll(path, `\`, "/")
-	slashes := len(path) - len(strings.TrimLeft(path, "/"))
-	switch {
-	case special && (slashes > 0 || !strings.EqualFold(scheme, base.Scheme)):
-		path = scheme + "://" + path[slashes:]
-	case slashes >= 2:
-		path = "//" + path[slashes:]
-	}
-	u, err := base.Parse(strings.ReplaceAll(path, " ", "%20") + tail)
-	if err != nil {
-		return nil, err
-	}
-	u.Host = strings.ToLower(u.Host)
-	return u, nil
+	return seeother.ParseLocation(userInfo.ReplaceAllString(text, "$1"), base)
 }
+
+// userInfo is what is before the "@" of an authority, behind what begins it.
+var userInfo = regexp.MustCompile(`^((?i:https?:)?[/\\]{2,}|(?i:https?:)[/\\]?)[^/\\?#]*@`)
 
 func isScheme(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
