@@ -98,9 +98,22 @@ func (f *repeatsFlags) run(cmd *cobra.Command, args []string) error {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted, and nothing was written")
 	case err != nil:
-		return &exitError{err, exitUsage}
+		return &exitError{f.explained(err), exitUsage}
 	}
 	return f.write(cmd.OutOrStdout(), report)
+}
+
+// explained says what was expected of a log that is none.
+func (f *repeatsFlags) explained(err error) error {
+	log, ok := errors.AsType[*repeats.UnreadableError](err)
+	if !ok {
+		return err
+	}
+	hint := "want " + log.Expected()
+	if f.options.Format == repeats.Auto && log.Format != repeats.JSON {
+		hint = "want a common, combined or JSON access log: " + log.Expected()
+	}
+	return &hinted{err, hint}
 }
 
 // readLogs ends with ctx, also where a read waits for input that does not come; it
@@ -152,7 +165,7 @@ func logFiles(names []string, in io.Reader) ([]repeats.File, int64, error) {
 	var infos []os.FileInfo
 	var errs []error
 	var total int64
-	stdin := false
+	stdin, pipes := false, false
 	for _, name := range names {
 		if name == "-" {
 			if !stdin {
@@ -172,14 +185,14 @@ func logFiles(names []string, in io.Reader) ([]repeats.File, int64, error) {
 			f, err := os.Open(name) //nolint:gosec // whoever runs the command names it
 			errs = append(errs, err)
 			files = append(files, repeats.Stream(name, f))
-			stdin = true
+			pipes = true
 		default:
 			infos = append(infos, info)
 			files = append(files, repeats.OSFile(name))
 			total += info.Size()
 		}
 	}
-	if stdin {
+	if stdin || pipes {
 		total = 0
 	}
 	return files, total, errors.Join(errs...)

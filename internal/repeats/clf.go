@@ -3,6 +3,7 @@ package repeats
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 )
 
 // Errors of lines. errNothing is of a line that is as it should be, and tells of
@@ -14,7 +15,7 @@ var (
 	errStatus    = errors.New("no status")
 	errClient    = errors.New("no client")
 	errJSON      = errors.New("not an object in JSON")
-	errJSONTime  = errors.New("no field with a time")
+	errJSONTime  = errors.New("no field with a time that can be read")
 	errNoMethod  = errors.New("no field with the method")
 	errNoTarget  = errors.New("no field with the path")
 	errNoAddress = errors.New("no field with the client's address")
@@ -109,15 +110,46 @@ func (p *clf) who(b []byte, e *Entry) bool {
 		}
 		e.Scheme = schemeOfPort(e.Host)
 	}
+	if p.format == Combined {
+		b = p.prefix(b, e)
+	}
 	if e.Client, b, ok = word(b); !ok {
 		return false
 	}
+	e.Client = bytes.TrimSuffix(e.Client, []byte(",")) // of X-Forwarded-For in its place
 	if _, b, ok = word(b); !ok {
 		return false
 	}
 	e.User = set(bytes.TrimRight(b, " "))
 	return true
 }
+
+// prefix skips what stands before the client's address where that is neither the
+// first word nor one of three: a host without a port, or what syslog or a
+// container's log put there. Names of users may have spaces, too.
+func (p *clf) prefix(b []byte, e *Entry) []byte {
+	if bytes.Count(bytes.TrimRight(b, " "), []byte(" ")) == 2 {
+		return b
+	}
+	rest, words := b, 0
+	for ; words <= maxPrefix; words++ {
+		first, behind, ok := word(rest)
+		if !ok && len(behind) == 0 {
+			return b
+		}
+		if _, err := netip.ParseAddr(string(bytes.TrimRight(first, ","))); err == nil {
+			if words == 1 {
+				e.Host, _, _ = word(b)
+			}
+			return rest
+		}
+		rest = bytes.TrimLeft(rest[len(first):], " ")
+	}
+	return b
+}
+
+// maxPrefix is how many words are looked at.
+const maxPrefix = 8
 
 // word is what stands before the first space.
 func word(b []byte) (first, rest []byte, ok bool) {

@@ -28,7 +28,7 @@ var names = map[string]string{
 
 	"status": "status", "status_code": "status", "response": "status", "response_code": "status", "http_status": "status", "code": "status",
 	"request_time": "took", "duration": "took", "rt": "took",
-	"bytes_read": "body", "content_length": "body", "http_content_length": "body", "request_length": "length",
+	"bytes_read": "body", "content_length": "body", "http_content_length": "body", "Content-Length": "body", "request_length": "length",
 	"sent_http_location": "location", "location": "location", "Location": "location",
 	"http_idempotency_key": "key", "idempotency_key": "key", "Idempotency-Key": "key",
 }
@@ -96,6 +96,7 @@ func (p *jsonLine) known(parent, key string, v []byte) {
 	case "client", "client_ip":
 		if e.Client == nil || key == "client_ip" { // Caddy's client_ip is behind trusted proxies
 			e.Client = v
+			p.seen.clientIP = key == "client_ip"
 		}
 	default:
 		p.texts(parent, key, v)
@@ -107,9 +108,7 @@ func (p *jsonLine) texts(parent, key string, v []byte) {
 	e := p.entry
 	switch key {
 	case "forwarded":
-		if parent == "" { // Caddy has made client_ip of the header, if it may
-			e.Forwarded = v
-		}
+		e.Forwarded = v
 	case "user":
 		e.User = v
 	case "agent":

@@ -19,14 +19,16 @@ type jsonLine struct {
 	at    int
 	entry *Entry
 	query []byte
-	seen  struct{ time, status, request bool }
+	seen  seenFields
 }
+
+type seenFields struct{ time, status, request, clientIP bool }
 
 // parse reads one line, without its end.
 func (p *jsonLine) parse(line []byte, e *Entry) error {
 	e.reset()
 	p.line, p.at, p.entry, p.scratch = line, 0, e, p.scratch[:0]
-	p.seen.time, p.seen.status, p.seen.request, p.query = false, false, false, nil
+	p.seen, p.query = seenFields{}, nil
 	p.space()
 	if !p.value("", "", 0) || p.space() || line[0] != '{' && bytes.TrimLeft(line, " \t")[0] != '{' {
 		return errJSON
@@ -53,6 +55,9 @@ func (p *jsonLine) whole() error {
 	}
 	if p.seen.request && e.Scheme == nil { // Caddy says tls where there is any
 		e.Scheme = []byte("http")
+	}
+	if p.seen.clientIP { // Caddy (2.7 and later) has made it of the header, if it may
+		e.Forwarded = nil
 	}
 	if len(p.query) > 0 && bytes.IndexByte(e.Target, '?') < 0 {
 		from := len(p.scratch)

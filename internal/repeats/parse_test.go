@@ -254,7 +254,9 @@ func sound(t *testing.T, format Format, line string) {
 	if string(b) != line {
 		t.Errorf("%q was changed", line)
 	}
-	if _, err := Read(t.Context(), []File{text("x", line+"\n"+line+"\n")}, Options{Format: format}); err != nil {
+	_, err := Read(t.Context(), []File{text("x", line+"\n"+line+"\n")}, Options{Format: format})
+	packed := strings.HasPrefix(line, "\x1f\x8b") || foreign([]byte(line)) != nil
+	if err != nil && !errors.As(err, new(*UnreadableError)) && !packed {
 		t.Errorf("%q: %v", line, err)
 	}
 }

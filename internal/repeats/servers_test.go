@@ -45,12 +45,21 @@ func need(t *testing.T, name string) string {
 // start runs a server until the test is over, and waits until the port answers.
 func start(t *testing.T, port int, name string, args ...string) {
 	t.Helper()
+	startInto(t, nil, port, name, args...)
+}
+
+// startInto has what the server says on standard output written into a file.
+func startInto(t *testing.T, stdout *os.File, port int, name string, args ...string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
 	if err := cmd.Start(); err != nil {
 		cancel()
 		t.Fatal(err)
@@ -84,6 +93,8 @@ type visitor struct {
 	client http.Client
 	base   string
 	agent  string
+
+	forwarded string // X-Forwarded-For of the proxy in between
 }
 
 // visit is the visitor at 127.0.0.N. As a browser does, he follows redirects.
@@ -91,7 +102,7 @@ func visit(t *testing.T, port, n int, agent string) *visitor {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(n))}, Timeout: patience}
 	transport := &http.Transport{DialContext: dialer.DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &visitor{t, http.Client{Transport: transport, Timeout: patience}, fmt.Sprintf("http://127.0.0.1:%d", port), agent}
+	return &visitor{t: t, client: http.Client{Transport: transport, Timeout: patience}, base: fmt.Sprintf("http://127.0.0.1:%d", port), agent: agent}
 }
 
 func (v *visitor) do(method, path string) {
@@ -102,6 +113,9 @@ func (v *visitor) do(method, path string) {
 	}
 	req.Header.Set("User-Agent", v.agent)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if v.forwarded != "" {
+		req.Header.Set("X-Forwarded-For", v.forwarded)
+	}
 	res, err := v.client.Do(req)
 	if err != nil {
 		v.t.Fatal(err)
@@ -272,4 +286,73 @@ RedirectMatch 302 "^/users/\d+$" "/users"
 	want[0] = "double-click POST /orders medium forms: {stage: enforce}"
 	written(t, filepath.Join(dir, "common.log"), lines)
 	checkLog(t, filepath.Join(dir, "common.log"), Combined, want)
+}
+
+// Caddy logs to standard output and to a file.
+func TestRealCaddy(t *testing.T) {
+	t.Parallel()
+	caddy := need(t, "caddy")
+	dir, port, other := t.TempDir(), freePort(t), freePort(t)
+	conf := fmt.Sprintf(`{
+	admin off
+	auto_https off
+	storage file_system %[1]s
+}
+http://127.0.0.1:%[2]d {
+	bind 127.0.0.1
+	log {
+		output file %[1]s/access.log
+	}
+	@order {
+		method POST
+		path /orders
+	}
+	redir @order /thanks 303
+	redir /newsletter /newsletter/ 301
+	@user path_regexp ^/users/\d+$
+	redir @user /users 302
+	respond "ok"
+}
+http://127.0.0.1:%[3]d {
+	bind 127.0.0.1
+	log {
+		output stdout
+		format json {
+			time_format rfc3339_nano
+			duration_format string
+		}
+	}
+	redir /orders /thanks 302
+	respond "ok"
+}`, dir, port, other)
+	file := filepath.Join(dir, "Caddyfile")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := os.Create(filepath.Join(dir, "stdout.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close()
+	startInto(t, stdout, port, "/usr/bin/env", "XDG_CONFIG_HOME="+dir, caddy, "run", "--config", file, "--adapter", "caddyfile")
+	shopping(t, port)
+	admin := visit(t, port, 5, chrome)
+	admin.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	admin.do("DELETE", "/users/17")
+	admin.do("DELETE", "/users")
+	written(t, filepath.Join(dir, "access.log"), 16)
+	want := append(slices.Clone(wantShopping), "method-kept DELETE /users/{id} high see_other: {stage: enforce}")
+	checkLog(t, filepath.Join(dir, "access.log"), JSON, want)
+
+	// Two people behind one proxy, one of them twice, in the other notation.
+	for _, from := range []string{"203.0.113.1", "203.0.113.2", "203.0.113.2"} {
+		v := visit(t, other, 6, chrome)
+		v.forwarded = from
+		v.do("POST", "/orders")
+	}
+	written(t, stdout.Name(), 6)
+	r := checkLog(t, stdout.Name(), JSON, []string{"double-click POST /orders high forms: {stage: enforce}"})
+	if len(r.Repeats) == 1 && r.Repeats[0].Example.Client != "203.0.113.x" {
+		t.Errorf("%+v", r.Repeats[0].Example)
+	}
 }

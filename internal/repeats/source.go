@@ -52,6 +52,27 @@ func newParser(f Format) parser {
 	return &clf{format: f}
 }
 
+// eitherParser reads a log whose format was changed in the middle: an object in
+// JSON begins with a brace, which no line of the others does.
+type eitherParser struct {
+	json jsonLine
+	clf  clf
+}
+
+func newEither(first Format) *eitherParser {
+	if first == JSON {
+		first = Combined
+	}
+	return &eitherParser{clf: clf{format: first}}
+}
+
+func (p *eitherParser) parse(line []byte, e *Entry) error {
+	if line[0] == '{' {
+		return p.json.parse(line, e)
+	}
+	return p.clf.parse(line, e)
+}
+
 // source is one log that is read line by line.
 type source struct {
 	file   File
@@ -65,6 +86,9 @@ type source struct {
 	entry  Entry // of the line that was read last
 	line   int   // its number
 	last   bool  // it was the last
+	either bool  // the format was not said
+	sound  bool  // there was a line that could be read
+	wrong  error // what was wrong with the first that could not: an *UnreadableError
 	limit  int   // bytes of the longest line that is read
 	bad    func(s *source, line int, err error)
 }
@@ -76,23 +100,80 @@ func newSource(f File, format Format) (*source, error) {
 		return nil, err
 	}
 	first, err := io.ReadAll(io.LimitReader(s.lines, firstBytes))
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // the beginning of a gzip stream ends early
+	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrHeader) && len(first) > 0 { // the beginning of a gzip stream ends early
+		err = foreign(first)
+	}
+	if err != nil {
 		_ = s.closer.Close() // it was only read
 		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
+	first = bytes.TrimPrefix(first, byteOrderMark)
 	if s.format == Auto {
-		s.format = detect(first)
+		s.format, s.either = detect(first), true
 	}
-	var e Entry
-	p := newParser(s.format)
-	for line := range bytes.Lines(first) {
-		if err := p.parse(bytes.TrimRight(line, "\r\n"), &e); err == nil {
-			s.begins = e.Time
-			break
-		}
-	}
+	s.begins = beginning(first, s.newParser())
 	return s, s.closer.Close()
 }
+
+func (s *source) newParser() parser {
+	if s.either {
+		return newEither(s.format)
+	}
+	return newParser(s.format)
+}
+
+// beginning is the time of the first line that can be read.
+func beginning(first []byte, p parser) int64 {
+	var e Entry
+	for line := range bytes.Lines(first) {
+		if line = trimEnd(line); len(line) > 0 && p.parse(line, &e) == nil {
+			return e.Time
+		}
+	}
+	return math.MaxInt64
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+// foreign tells what is no text, by its first bytes, where people have that.
+func foreign(first []byte) error {
+	for magic, is := range map[string]string{
+		"\xff\xfe": "is UTF-16; write it as UTF-8: iconv -f UTF-16 -t UTF-8", "\xfe\xff": "is UTF-16; write it as UTF-8: iconv -f UTF-16 -t UTF-8",
+		"\x28\xb5\x2f\xfd": "is packed with zstd; unpack it: zstd -dc", "BZh": "is packed with bzip2; unpack it: bzip2 -dc",
+		"\xfd7zXZ": "is packed with xz; unpack it: xz -dc", "PK\x03\x04": "is packed with zip; unpack it: unzip -p",
+	} {
+		if bytes.HasPrefix(first, []byte(magic)) {
+			return errors.New(is)
+		}
+	}
+	return nil
+}
+
+// UnreadableError is of a log of which no line could be read.
+type UnreadableError struct {
+	File   string
+	Line   int    // the first
+	Err    error  // what is wrong with it
+	Format Format // as which it was read
+}
+
+// Expected is what a line of the format looks like.
+func (e *UnreadableError) Expected() string {
+	if e.Format == JSON {
+		return `one object a line, with at least the time, the client's address, the request (or method and path) and the status`
+	}
+	line := `203.0.113.7 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/1.1" 200 512 "-" "Mozilla/5.0"`
+	if e.Format == VhostCombined {
+		line = "www.example.com:443 " + line
+	}
+	return line
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("%s: line %d: %v", e.File, e.Line, e.Err)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Err }
 
 // open opens the file; gzip is known by its first two bytes.
 func (s *source) open(buffer int, progress func(n int)) error {
@@ -108,7 +189,7 @@ func (s *source) open(buffer int, progress func(n int)) error {
 		z, err := gzip.NewReader(raw)
 		if err != nil {
 			_ = f.Close() // it was only read
-			return fmt.Errorf("%s: %w", s.file.Name, err)
+			return fmt.Errorf("%s: %w", s.file.Name, plainer(err))
 		}
 		s.lines = bufio.NewReaderSize(z, buffer)
 	} else if buffer > raw.Size() {
@@ -133,7 +214,7 @@ func (r *countingReader) Read(b []byte) (int, error) {
 
 // start begins to read.
 func (s *source) start(limits Limits, progress func(n int)) error {
-	s.parser, s.limit = newParser(s.format), limits.Line
+	s.parser, s.limit = s.newParser(), limits.Line
 	return s.open(limits.Line, progress)
 }
 
@@ -177,42 +258,85 @@ func isVhost(b []byte) bool {
 func isIPv6(b []byte) bool { return b[0] != '[' && bytes.Count(b, []byte(":")) > 1 }
 
 // next reads until there is a request, and puts it into entry. It returns false at
-// the end. What is wrong with lines is told to bad.
+// the end. What is wrong with lines is told to bad; it is an error when there was
+// something wrong with all.
 func (s *source) next(ctx context.Context) (bool, error) {
 	for !s.last {
 		if s.line&1023 == 0 && ctx.Err() != nil {
 			return false, ctx.Err()
 		}
-		text, err := s.lines.ReadSlice('\n')
-		if len(text) > 0 {
-			s.line++
-		}
-		long := errors.Is(err, bufio.ErrBufferFull)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			if ctx.Err() != nil {
-				return false, ctx.Err()
-			}
-			_, err = s.lines.ReadSlice('\n')
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return false, fmt.Errorf("%s: line %d: %w", s.file.Name, s.line, err)
-		}
-		s.last = err != nil
-		text = trimEnd(text)
-		switch {
-		case long || len(text) > s.limit:
-			s.bad(s, s.line, errLong)
-			continue
-		case len(text) == 0:
+		line, err := s.read(ctx)
+		if err == nil && len(line) == 0 {
 			continue
 		}
-		err = s.parser.parse(text, &s.entry)
 		if err == nil {
-			return true, nil
+			err = s.parser.parse(line, &s.entry)
 		}
-		s.bad(s, s.line, err)
+		switch {
+		case err == nil:
+			s.sound = true
+			return true, nil
+		case errors.As(err, new(*readError)):
+			return false, err
+		}
+		s.tell(err)
+	}
+	if !s.sound {
+		return false, s.wrong
 	}
 	return false, nil
+}
+
+func (s *source) tell(err error) {
+	s.bad(s, s.line, err)
+	s.sound = s.sound || errors.Is(err, errNothing)
+	if s.wrong == nil {
+		s.wrong = &UnreadableError{s.file.Name, s.line, err, s.format}
+	}
+}
+
+// read is the next line without its end; errLong, or a *readError.
+func (s *source) read(ctx context.Context) ([]byte, error) {
+	text, err := s.lines.ReadSlice('\n')
+	if len(text) > 0 {
+		s.line++
+	}
+	long := errors.Is(err, bufio.ErrBufferFull)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		if ctx.Err() != nil {
+			return nil, &readError{ctx.Err()}
+		}
+		_, err = s.lines.ReadSlice('\n')
+	}
+	switch {
+	case errors.Is(err, gzip.ErrHeader): // behind the packed log; gunzip ignores it, too
+		err = io.EOF
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, &readError{fmt.Errorf("%s: line %d: %w", s.file.Name, s.line, plainer(err))}
+	}
+	s.last = err != nil
+	text = trimEnd(text)
+	if s.line == 1 {
+		text = bytes.TrimPrefix(text, byteOrderMark)
+	}
+	if long || len(text) > s.limit {
+		return nil, errLong
+	}
+	return text, nil
+}
+
+// readError ends the reading.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// plainer says what an early end means.
+func plainer(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("gzip data are cut off: %w", err)
+	}
+	return err
 }
 
 var errLong = errors.New("longer than the limit")

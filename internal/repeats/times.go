@@ -3,6 +3,7 @@ package repeats
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -70,13 +71,27 @@ func (c *clockCache) anyTime(b []byte) (int64, bool) {
 	if len(b) > 0 && bytes.Equal(c.text[:c.length], b) {
 		return c.millis, true
 	}
+	text, leap := withoutLeap(string(b))
+	var more int64
+	if leap {
+		more = 1000
+	}
 	for _, layout := range layouts {
-		if t, err := time.Parse(layout, string(b)); err == nil {
-			c.length, c.millis = copy(c.text[:], b), t.UnixMilli()
+		if t, err := time.Parse(layout, text); err == nil {
+			c.length, c.millis = copy(c.text[:], b), t.UnixMilli()+more
 			return c.millis, true
 		}
 	}
 	return 0, false
+}
+
+// withoutLeap makes 23:59:60 the second before: package time has none of 61.
+func withoutLeap(text string) (string, bool) {
+	before, after, ok := strings.Cut(text, ":59:60")
+	if !ok {
+		return text, false
+	}
+	return before + ":59:59" + after, true
 }
 
 // epochMillis guesses the unit by the size: each is right from 1973 to 5138.
