@@ -1,10 +1,16 @@
 package audit
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,21 +47,70 @@ func generatedPath(at, n int) string {
 	return fmt.Sprintf("/s%c%c/%d/%d", 'a'+at%26, 'a'+at/26%26, at/100, at)
 }
 
-// BenchmarkAudit walks a site in the same process. AUDIT_PAGES is how many pages
-// it has (3,000), and AUDIT_SENTENCES how much text each of them (300).
+// servesFor is the variable that makes this test binary the site of a benchmark,
+// so that the site's work is not the audit's.
+const servesFor = "AUDIT_SERVE"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(servesFor); text != "" {
+		serve(text)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// serve tells its address, and ends with its input.
+func serve(text string) {
+	var n, sentences int
+	if _, err := fmt.Sscan(text, &n, &sentences); err != nil {
+		panic(err)
+	}
+	srv := httptest.NewServer(generated(n, sentences))
+	defer srv.Close()
+	fmt.Println(srv.URL)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// served is a generated site in a process of its own.
+func served(b *testing.B, n, sentences int) *url.URL {
+	b.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", servesFor, n, sentences))
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	u, err := url.Parse(strings.TrimSpace(line))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return u
+}
+
+// BenchmarkAudit walks a site in another process. AUDIT_PAGES is how many pages
+// it has (3,000), AUDIT_SENTENCES how much text each of them (300). Pages for each
+// second of processor time are the audit's own, whatever else the machine does.
 //
 //	AUDIT_PAGES=1000000 go test ./internal/audit -run XXX -bench Audit -benchtime 1x -timeout 60m
 func BenchmarkAudit(b *testing.B) {
 	n := setting(b, "AUDIT_PAGES", 3000)
-	srv := httptest.NewServer(generated(n, setting(b, "AUDIT_SENTENCES", 300)))
-	defer srv.Close()
-	start, err := http.NewRequest(http.MethodGet, srv.URL, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	pages := 0
+	start := served(b, n, setting(b, "AUDIT_SENTENCES", 300))
+	pages, before := 0, processorTime(b)
 	for b.Loop() {
-		r, err := Run(b.Context(), Options{Start: start.URL, Rate: -1, Max: n, PerDirectory: -1, Concurrency: 8})
+		r, err := Run(b.Context(), Options{Start: start, Rate: -1, Max: n, PerDirectory: -1, Concurrency: 8})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -65,7 +120,24 @@ func BenchmarkAudit(b *testing.B) {
 		pages += r.Summary.Pages
 	}
 	b.ReportMetric(float64(pages)/b.Elapsed().Seconds(), "pages/s")
+	b.ReportMetric(float64(pages)/(processorTime(b)-before), "pages/cpu-s")
 	b.ReportMetric(peak(b), "MiB-peak")
+}
+
+// processorTime is what this process took, in seconds.
+func processorTime(b *testing.B) float64 {
+	b.Helper()
+	text, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		b.Skip("no /proc")
+	}
+	words := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	user, err1 := strconv.Atoi(words[11])
+	system, err2 := strconv.Atoi(words[12])
+	if err := errors.Join(err1, err2); err != nil {
+		b.Fatal(err)
+	}
+	return float64(user+system) / 100 // proc_pid_stat(5): clock ticks, of which Linux has 100
 }
 
 func setting(b *testing.B, name string, def int) int {

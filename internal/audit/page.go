@@ -71,17 +71,18 @@ func readPage(r io.Reader, base *url.URL) page {
 			d.endForm()
 			return d.page
 		case html.TextToken:
-			d.text(z.Text())
+			if d.wants {
+				d.text(z.Text())
+			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			d.wants = false
-			name, more := z.TagName()
-			if tag := atom.Lookup(name); wanted(tag) {
+			if tag := tagOf(z.Raw()[len("<"):]); wanted(tag) {
+				_, more := z.TagName()
 				d.start(tag, attributes(z, more))
 			}
 		case html.EndTagToken:
 			d.wants = false
-			name, _ := z.TagName()
-			switch atom.Lookup(name) {
+			switch tagOf(z.Raw()[len("</"):]) {
 			case atom.Form:
 				d.endForm()
 			case atom.Select:
@@ -89,6 +90,24 @@ func readPage(r io.Reader, base *url.URL) page {
 			}
 		}
 	}
+}
+
+// tagOf is the tag that raw text begins with. Tokenizer.TagName makes a copy of
+// each name, and most are of no interest.
+func tagOf(raw []byte) atom.Atom {
+	var name [16]byte
+	for i, c := range raw {
+		switch {
+		case strings.IndexByte(" \t\n\f\r/>", c) >= 0:
+			return atom.Lookup(name[:i])
+		case i == len(name):
+			return 0
+		case 'A' <= c && c <= 'Z':
+			c |= 0x20
+		}
+		name[i] = c
+	}
+	return 0 // a tag has an end
 }
 
 func wanted(tag atom.Atom) bool {

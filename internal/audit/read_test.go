@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/html"
 )
 
 func TestReadPage(t *testing.T) {
@@ -153,6 +155,7 @@ func TestBaseline(t *testing.T) {
 }
 
 func FuzzReadPage(f *testing.F) {
+	f.Add([]byte("<A\thref=x/><a/><IMG><SELECT/>"))
 	f.Add([]byte(`<base href=/x/><a href=y><form method=post action=z><select name=a><option>b<textarea name=c>d`))
 	base, err := url.Parse("http://a.example/dir/")
 	if err != nil {
@@ -162,6 +165,14 @@ func FuzzReadPage(f *testing.F) {
 		p := readPage(bytes.NewReader(data), base)
 		if len(p.links) > maxLinks || len(p.forms) > maxForms {
 			t.Fatal("more than the limits")
+		}
+		for z := html.NewTokenizer(bytes.NewReader(data)); z.Next() != html.ErrorToken; {
+			raw := z.Raw()
+			if kind := z.Token(); kind.Type == html.StartTagToken || kind.Type == html.SelfClosingTagToken {
+				if got := tagOf(raw[1:]); wanted(got) != wanted(kind.DataAtom) || wanted(got) && got != kind.DataAtom {
+					t.Fatalf("%q is read as %s, want %s", raw, got, kind.DataAtom)
+				}
+			}
 		}
 		for _, u := range p.links {
 			if u.Host == "" || u.Fragment != "" || u.User != nil {

@@ -29,6 +29,7 @@ var (
 const (
 	snapshotEvery = 5 * time.Second
 	queueSuffix   = ".queue"
+	maxAhead      = 32 // steps that are done or wait for a worker, beyond those under way
 )
 
 // audit is one run.
@@ -124,7 +125,7 @@ func (a *audit) begin() error {
 // walk hands steps to workers, and merges what they find in the order of the
 // queue.
 func (a *audit) walk(ctx context.Context) error {
-	ahead := 4 * a.opts.Concurrency
+	ahead := a.opts.Concurrency + min(3*a.opts.Concurrency, maxAhead)
 	jobs := make(chan *job, ahead)
 	var workers sync.WaitGroup
 	for range a.opts.Concurrency {
