@@ -43,11 +43,13 @@ var agents = []string{
 	"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 	"metrics-agent/2.1",
 	"GitHub-Hookshot/f4ae1c3",
+	"orders-client/1.4",
 }
 
 const (
 	agentMetrics = 3
 	agentHook    = 4
+	agentClient  = 5
 )
 
 // generate writes at least size bytes, and returns what it planted.
@@ -158,9 +160,9 @@ func (g *generator) plant() {
 		say(5+g.rand.Int64N(20), "POST /orders", 303)
 		p.Resubmits++
 	case 3:
-		agent = agentHook
-		say(1, "POST /hooks/push", 504)
-		say(10, "POST /hooks/push", 200)
+		agent = agentClient
+		say(1, "POST /v1/orders", 504)
+		say(10, "POST /v1/orders", 201)
 		p.Reruns++
 	case 4:
 		say(1, "POST /newsletter", 301)

@@ -80,9 +80,16 @@ func (w *watcher) judgeRepeat(c *client, i int) {
 	if first == nil {
 		return
 	}
-	if f, ok := w.repeat(c, first, ev, between); ok && r.n <= runLimit {
-		r.found = append(r.found, f)
+	f, ok := w.repeat(c, first, ev, between)
+	if !ok || r.n > runLimit {
+		return
 	}
+	if f.why.has(corrected) { // and those before it were tries, too
+		for i := range r.found {
+			r.found[i].because(corrected)
+		}
+	}
+	r.found = append(r.found, f)
 }
 
 // runOf is the run that a submission is of, or a new one.
@@ -121,6 +128,7 @@ func (w *watcher) endRun(r *run) {
 type pages struct {
 	any    bool // a page was fetched
 	opened bool // the page that the form was sent to
+	before int  // how often that was fetched before the first
 }
 
 // earlier is the submission that i repeats, within the window: the last one that
@@ -138,6 +146,7 @@ func (w *watcher) earlier(c *client, i int, again bool) (*event, pages) {
 			between.opened = between.opened || samePath(pathOf(x.target), pathOf(ev.target))
 		case x.hash != ev.hash:
 		case worked(x.status):
+			between.before = w.openings(c, j)
 			return x, between
 		case broken == nil && broke(int(x.status)):
 			broken, betweenBroken = x, between
@@ -147,6 +156,18 @@ func (w *watcher) earlier(c *client, i int, again bool) (*event, pages) {
 		return nil, pages{}
 	}
 	return broken, betweenBroken
+}
+
+// openings is how often the client fetched the page of a form in the window before
+// it was sent, as far as that is held.
+func (w *watcher) openings(c *client, i int) int {
+	n, ev := 0, &c.events[i]
+	for j := i - 1; j >= 0 && ev.start-c.events[j].start <= w.within; j-- {
+		if x := &c.events[j]; x.method == get && samePath(pathOf(x.target), pathOf(ev.target)) {
+			n++
+		}
+	}
+	return n
 }
 
 // repeat says what kind of repetition the second is, and how sure that is.
@@ -180,6 +201,8 @@ func (w *watcher) repeat(c *client, first, second *event, between pages) (findin
 		f.class, f.score = Retry, 2
 	}
 	f.weigh(between)
+	f.weighAnswers(human)
+	f.weighRoute()
 	f.mend = repeatMend(c.agent, first.method, first.key != 0)
 	return f, true
 }
@@ -190,6 +213,7 @@ func (f *finding) weigh(between pages) {
 	switch {
 	case a.key != 0 && a.key == b.key:
 		f.because(sameKey)
+		f.because(keptKey)
 	case a.sent >= 0 && a.sent == b.sent:
 		f.because(sameLength)
 	case a.sent >= 0 && b.sent >= 0:
@@ -202,6 +226,8 @@ func (f *finding) weigh(between pages) {
 	}
 	if between.opened {
 		f.because(reopened)
+	} else if between.before > 1 {
+		f.because(openedTwice)
 	}
 	if a.method == put || a.method == del {
 		f.because(idempotent)
@@ -210,6 +236,36 @@ func (f *finding) weigh(between pages) {
 		f.because(ofProgram)
 	}
 	f.weighClient()
+}
+
+// weighAnswers: a second answer of another kind than the first says that the app did
+// something else.
+func (f *finding) weighAnswers(human bool) {
+	a, b := &f.first, &f.second
+	page, redirect := a.status < 300, b.status >= 300
+	switch {
+	case !worked(a.status):
+		if a.status == 502 && a.timed && a.end-a.start < atOnce.Milliseconds() {
+			f.because(refused)
+		}
+	case page && redirect && human && f.class != DoubleClick: // nobody corrects a form in 2 s
+		f.because(corrected)
+	case page != !redirect:
+		f.because(otherAnswer)
+	}
+}
+
+// weighRoute: what the name of a route says of it.
+func (f *finding) weighRoute() {
+	path := pathOf(f.first.target)
+	switch {
+	case f.client.agent > program && f.class == Rerun && f.first.key == 0:
+		f.because(manyEvents)
+	case hasName(path, callNames):
+		f.because(manyCalls)
+	case hasName(path, signInNames):
+		f.because(signIn)
+	}
 }
 
 func (f *finding) weighClient() {
@@ -224,6 +280,9 @@ func (f *finding) weighClient() {
 }
 
 func (f *finding) because(r reason) {
+	if f.why.has(r) {
+		return
+	}
 	f.why = f.why.with(r)
 	f.score += weights[r]
 }

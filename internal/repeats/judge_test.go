@@ -104,9 +104,61 @@ func TestJudge(t *testing.T) {
 			[]string{"rerun POST /a low " + oncely},
 		},
 		"503 says that nothing was done": {[]string{"0 1.1.1.1 POST /a 503 agent/1", "9 1.1.1.1 POST /a 200 agent/1"}, nil},
-		"a webhook has an id of its own": {
+		"a webhook has an id of its own, and may be of another event": {
 			[]string{"0 1.1.1.1 POST /h 502 Stripe/1.0", "9 1.1.1.1 POST /h 200 Stripe/1.0"},
-			[]string{"rerun POST /h medium once: {key: stripe}"},
+			[]string{"rerun POST /h low once: {key: stripe}"},
+		},
+		"a form that came back with 200, and was corrected": {
+			[]string{"0 1.1.1.1 POST /signup 200", "9 1.1.1.1 POST /signup 302", "9 1.1.1.1 GET /home 200"},
+			[]string{"retry POST /signup low " + forms},
+		},
+		"nobody corrects a form within a second": {
+			[]string{"0 1.1.1.1 POST /signup 200", "1 1.1.1.1 POST /signup 302"},
+			[]string{"double-click POST /signup medium " + forms},
+		},
+		"corrected twice": {
+			[]string{"0 1.1.1.1 POST /signup 200", "9 1.1.1.1 POST /signup 200", "15 1.1.1.1 POST /signup 302"},
+			[]string{"retry POST /signup low x2 " + forms},
+		},
+		"the second was refused with a page": {
+			[]string{"0 1.1.1.1 POST /signup 302", "1 1.1.1.1 POST /signup 200"},
+			[]string{"double-click POST /signup medium " + forms},
+		},
+		"302 and 303 are the same kind of answer": {
+			[]string{"0 1.1.1.1 POST /signup 302", "1 1.1.1.1 POST /signup 303"},
+			[]string{"double-click POST /signup high " + forms},
+		},
+		"200 and 204 are, too": {
+			[]string{"0 1.1.1.1 POST /like 200", "1 1.1.1.1 POST /like 204"},
+			[]string{"double-click POST /like high " + forms},
+		},
+		"a page's queries of GraphQL": {
+			[]string{"0 1.1.1.1 POST /api/GraphQL?op=1 200", "0 1.1.1.1 POST /api/GraphQL?op=1 200", "1 1.1.1.1 POST /api/GraphQL?op=1 200"},
+			[]string{"double-click POST /api/GraphQL low x2 " + forms},
+		},
+		"the heartbeat of WordPress": {
+			[]string{"0 1.1.1.1 POST /wp-admin/admin-ajax.php 200", "15 1.1.1.1 POST /wp-admin/admin-ajax.php 200"},
+			[]string{"retry POST /wp-admin/admin-ajax.php low " + forms},
+		},
+		"a name that only holds such a word": {
+			[]string{"0 1.1.1.1 POST /research 200", "1 1.1.1.1 POST /research 200"},
+			[]string{"double-click POST /research high " + forms},
+		},
+		"a wrong password": {
+			[]string{"0 1.1.1.1 POST /login 200", "9 1.1.1.1 POST /login 200"},
+			[]string{"retry POST /login low " + forms},
+		},
+		"a wrong password where the answer is a redirect": {
+			[]string{"0 1.1.1.1 POST /login 302", "0 1.1.1.1 GET /login 200", "9 1.1.1.1 POST /login 302", "9 1.1.1.1 GET /home 200"},
+			[]string{"resubmit POST /login low " + forms, "lost-method POST /login low canonical: {origin: \"https://www.example.com\", https: true}"},
+		},
+		"two people behind one address, each of whom opened the form": {
+			[]string{"0 1.1.1.1 GET /quiz 200", "3 1.1.1.1 GET /quiz 200", "9 1.1.1.1 POST /quiz 303", "12 1.1.1.1 POST /quiz 303"},
+			[]string{"retry POST /quiz low " + forms},
+		},
+		"one who opened the form once": {
+			[]string{"0 1.1.1.1 GET /quiz 200", "9 1.1.1.1 POST /quiz 303", "12 1.1.1.1 POST /quiz 303"},
+			[]string{"retry POST /quiz medium " + forms},
 		},
 		"a double click cuts the first off": {
 			[]string{"0 1.1.1.1 POST /a 499", "1 1.1.1.1 POST /a 303"},
@@ -262,5 +314,29 @@ func TestCards(t *testing.T) {
 		if !seen[id] {
 			t.Errorf("no test for %s", id)
 		}
+	}
+}
+
+// A 502 within an instant did not reach the app; after a time it may have.
+func TestBadGatewayAtOnceIsLessSure(t *testing.T) {
+	t.Parallel()
+	for took, want := range map[string]string{"0.001": "low", "7.5": "medium"} {
+		line := func(at, status int, took string) string {
+			return fmt.Sprintf(`{"msec":%d.000,"request_time":%s,"remote_addr":"1.1.1.1","http_user_agent":"agent/1","request":"POST /a HTTP/1.1","status":%d}`+"\n", began+at, took, status)
+		}
+		r := mustRead(t, Options{}, text("a", line(10, 502, took)+line(20, 200, "0.1")))
+		if got := short(r); len(got) != 1 || got[0] != "rerun POST /a "+want+" once: {required: true}" {
+			t.Errorf("after %s s: %q, want %s", took, got, want)
+		}
+	}
+}
+
+// With one Idempotency-Key it is the same submission; whether it ran twice is open.
+func TestTheSameKeyMayHaveRunOnce(t *testing.T) {
+	t.Parallel()
+	line := `{"msec":1790000000.1,"remote_addr":"1.1.1.1","http_user_agent":"curl/8","request":"POST /a HTTP/1.1","status":200,"http_idempotency_key":"k"}` + "\n"
+	r := mustRead(t, Options{}, text("a", line+line))
+	if len(r.Repeats) != 1 || !slices.Contains(r.Repeats[0].Reasons, Reason{reasonTexts[keptKey], 1, "open"}) {
+		t.Errorf("%+v", r.Repeats)
 	}
 }

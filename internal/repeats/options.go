@@ -48,9 +48,10 @@ type Limits struct {
 
 // Times that are not settings.
 const (
-	doubleClick = 2 * time.Second // sooner than this, nobody has thought in between
-	following   = 5 * time.Second // a client follows a redirect within this
-	slack       = 5 * time.Second // how far out of order lines may be
+	doubleClick = 2 * time.Second        // sooner than this, nobody has thought in between
+	following   = 5 * time.Second        // a client follows a redirect within this
+	slack       = 5 * time.Second        // how far out of order lines may be
+	atOnce      = 100 * time.Millisecond // sooner than this, a gateway has not reached the app
 	maxWithin   = time.Hour
 
 	runLimit      = 5       // as many of the same in a row are made by a program

@@ -23,6 +23,14 @@ const (
 	reopened
 	hungUp
 	failed
+	refused
+	corrected
+	otherAnswer
+	manyCalls
+	signIn
+	manyEvents
+	openedTwice
+	keptKey
 	slashOnly
 	toHTTPS
 	otherHost
@@ -37,6 +45,7 @@ const (
 // sureness, with 2 of medium.
 var weights = [reasonCount]int{
 	sameLength: 1, otherLength: -1, sameKey: 2, named: 1, agentless: -1, shared: -1, ofProgram: -1, idempotent: -1, reopened: -1, hungUp: -1, ledThere: 1,
+	refused: -1, corrected: -2, otherAnswer: -1, manyCalls: -2, signIn: -1, manyEvents: -1, openedTwice: -1,
 }
 
 var reasonTexts = [reasonCount]string{
@@ -52,6 +61,14 @@ var reasonTexts = [reasonCount]string{
 	reopened:    "the form was opened again in between: this may be another one, on purpose",
 	hungUp:      "the client hung up on the first (499): nobody knows whether it ran",
 	failed:      "the first was answered 500: much of it may not have run",
+	refused:     "the first was answered 502 at once: it may not have reached the app",
+	corrected:   "the first was answered with a page and the second with a redirect: this looks like a form that was corrected",
+	otherAnswer: "the second was answered otherwise: it may have been refused",
+	manyCalls:   "a route of this name mostly gets many requests of one page, or changes nothing",
+	signIn:      "a route of this name signs in: to do it twice does no harm",
+	manyEvents:  "it sends many events to one address: this may be another one",
+	openedTwice: "the form was opened more than once before: this may be two people, or two forms",
+	keptKey:     "a server that keeps keys gave the second the first one's answer, and ran it once",
 	slashOnly:   "only the slash at the end differs",
 	toHTTPS:     "it went from http to https",
 	otherHost:   "it went to another host",
@@ -65,6 +82,8 @@ var reasonTexts = [reasonCount]string{
 type reasons uint32
 
 func (r reasons) with(x reason) reasons { return r | 1<<x }
+
+func (r reasons) has(x reason) bool { return r&(1<<x) != 0 }
 
 func (r reasons) each(f func(reason)) {
 	for r != 0 {
@@ -235,6 +254,34 @@ func lostCard(m mend) string {
 		return cardLostHTTPS
 	}
 	return cardLostMethod
+}
+
+// callNames are parts of paths whose routes scripts call many times, each time with
+// something else (GraphQL, RPC, WordPress's and Livewire's, sockets over HTTP), or
+// which change nothing that matters twice (beacons, health, searches).
+var callNames = setOf("graphql gql rpc jsonrpc json-rpc trpc batch admin-ajax.php xmlrpc.php wp-cron.php livewire _blazor signalr socket.io sockjs xhr_send xhr_streaming " +
+	"beacon beacons collect analytics telemetry rum pageview pageviews csp-report envelope metrics heartbeat poll polling ping presence typing autosave health healthz " +
+	"search suggest autocomplete validate preview")
+
+// signInNames are those of routes that sign in.
+var signInNames = setOf("login log-in signin sign-in wp-login.php sso oauth oauth2 token tokens authenticate")
+
+func setOf(words string) map[string]bool {
+	set := make(map[string]bool)
+	for w := range strings.FieldsSeq(words) {
+		set[w] = true
+	}
+	return set
+}
+
+// hasName reports whether a part of the path has one of the names.
+func hasName(path string, names map[string]bool) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if names[strings.ToLower(part)] {
+			return true
+		}
+	}
+	return false
 }
 
 // plainPath needs no quotes in YAML, and has nothing to hide.

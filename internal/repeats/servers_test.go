@@ -212,13 +212,13 @@ http {
 	hook := visit(t, port, 5, "Stripe/1.0")
 	hook.do("POST", "/hooks")
 	hook.do("POST", "/hooks")
-	want := append(slices.Clone(wantShopping), "rerun POST /hooks medium once: {key: stripe}")
+	want := append(slices.Clone(wantShopping), "rerun POST /hooks low once: {key: stripe}")
 	for _, log := range []string{"combined", "main", "timed"} {
 		written(t, filepath.Join(dir, log+".log"), 16)
 		checkLog(t, filepath.Join(dir, log+".log"), Combined, want)
 	}
 	written(t, filepath.Join(dir, "json.log"), 16)
-	want[2] = "rerun POST /hooks high once: {key: stripe}" // it has the length of requests
+	want[2] = "rerun POST /hooks medium once: {key: stripe}" // it has the length of requests
 	r := checkLog(t, filepath.Join(dir, "json.log"), JSON, want)
 	for _, g := range r.Repeats {
 		if g.Class == Rerun && g.Gap.P50 < 290 {

@@ -3,6 +3,7 @@ package repeats
 import (
 	"cmp"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ type group struct {
 	n       int
 	scores  [scores]int
 	reasons [reasonCount]int
-	gaps    map[int64]int // ms, rounded
+	gaps    map[int64]int // ms, rounded; at most a hundred or so
 	best    finding
 	shown   string // of the best one's client
 }
@@ -91,7 +92,11 @@ func (t *tally) add(route string, f *finding) {
 	g.n++
 	g.scores[min(max(f.score-lowestScore, 0), scores-1)]++
 	f.why.each(func(r reason) { g.reasons[r]++ })
-	g.gaps[rounded(f.second.start-f.first.start)]++
+	gap := rounded(f.second.start - f.first.start)
+	if _, ok := g.gaps[gap]; !ok && len(g.gaps) >= fineGaps {
+		gap = coarse(gap)
+	}
+	g.gaps[gap]++
 	if f.isRepeat() && f.class != Rerun { // what broke says nothing of how a route is used
 		t.routes[route].repeats++
 	}
@@ -107,6 +112,17 @@ func rounded(ms int64) int64 {
 		return ms / 10 * 10
 	}
 	return ms / 100 * 100
+}
+
+// fineGaps is how many of a group are told apart to 10 ms. Further ones are rounded
+// to two binary digits behind the first, so that there are few whatever a log holds.
+const fineGaps = 64
+
+func coarse(ms int64) int64 {
+	if digits := bits.Len64(uint64(max(ms, 0))); digits > 3 { //nolint:gosec // not below 0
+		return ms >> (digits - 3) << (digits - 3)
+	}
+	return ms
 }
 
 // percentile of gaps, by nearest rank.

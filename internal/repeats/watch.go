@@ -21,6 +21,7 @@ type event struct {
 	method     method
 	scheme     scheme
 	exact      bool // sent is of the body alone
+	timed      bool // the log has a duration
 	chained    bool // it is a part of a chain that was told
 }
 
@@ -175,7 +176,7 @@ func (w *watcher) event(s *source, m method) event {
 	e := &s.entry
 	ev := event{
 		start: e.start(), end: e.Time, line: s.line, source: s, status: int16(e.Status), method: m, //nolint:gosec // at most 999
-		scheme: schemeOf(e.Scheme), sent: e.Sent, exact: e.SentExact,
+		scheme: schemeOf(e.Scheme), sent: e.Sent, exact: e.SentExact, timed: e.Took >= 0,
 		target: string(e.Target[:min(len(e.Target), w.limits.Target)]),
 		host:   w.intern(hostName(e.Host)), location: string(e.Location[:min(len(e.Location), w.limits.Target)]),
 	}
@@ -320,8 +321,9 @@ func (w *watcher) add(c *client, ev event) {
 
 // bound keeps what is held within the limits.
 func (w *watcher) bound(c *client, now int64) {
-	if n := len(c.events); n%32 == 0 {
-		w.judgeUntil(c, now-w.hold())
+	w.judgeUntil(c, now-w.hold())
+	w.endRunsBefore(c, now-w.hold()-w.within)
+	if len(c.events)%32 == 0 {
 		w.forget(c, now-w.hold()-w.within)
 	}
 	if len(c.events) >= w.limits.Each {
@@ -334,6 +336,18 @@ func (w *watcher) bound(c *client, now int64) {
 		w.tally.dropped++
 		w.leave(w.oldest)
 	}
+}
+
+// endRunsBefore ends what nothing can follow any more, so that findings are not held
+// for longer than requests.
+func (w *watcher) endRunsBefore(c *client, before int64) {
+	c.runs = slices.DeleteFunc(c.runs, func(r run) bool {
+		if r.last >= before {
+			return false
+		}
+		w.endRun(&r)
+		return true
+	})
 }
 
 // forget drops what was judged and is older than the window.

@@ -55,3 +55,50 @@ func move(b []byte, now int64) Entry {
 	}
 	return e
 }
+
+// A client that comes back for ever leaves nothing behind but what is in the window:
+// findings hold two requests each, and there may be many clients.
+func TestRunsEndWithTheWindow(t *testing.T) {
+	t.Parallel()
+	o := mustDefaults(t)
+	w := newWatcher(o, newTally(o.Limits))
+	s := &source{file: File{Name: "x"}}
+	for i := range 60 {
+		s.entry = Entry{
+			Time: int64(began+i*20) * 1000, Took: -1, Sent: -1, Status: 200, Client: []byte("1.1.1.1"), Agent: []byte(chrome),
+			Method: []byte("POST"), Target: fmt.Appendf(nil, "/%c", 'a'+i/2),
+		}
+		w.see(s)
+		if n := len(w.oldest.runs); n > 4 {
+			t.Fatalf("%d runs are held after %d requests", n, i+1)
+		}
+	}
+	w.end()
+	found := 0
+	for _, g := range w.tally.groups {
+		found += g.n
+	}
+	if found != 30 {
+		t.Errorf("%d found, want 30", found)
+	}
+}
+
+// However many gaps a log has, few are held, and what they tell stays near.
+func TestGapsAreBounded(t *testing.T) {
+	t.Parallel()
+	tally := newTally(Limits{Routes: 10})
+	route := tally.route("/a")
+	n := 0
+	for ms := int64(3_000_000); ms > 0; ms -= 100 {
+		tally.add(route, &finding{class: Retry, client: &client{}, second: event{start: ms}})
+		n++
+	}
+	for _, g := range tally.groups {
+		if len(g.gaps) > 200 {
+			t.Errorf("%d gaps are held", len(g.gaps))
+		}
+		if p := percentile(g.gaps, n, 50).Milliseconds(); p < 1_200_000 || p > 1_500_000 {
+			t.Errorf("the middle of 3,000 s is %d ms", p)
+		}
+	}
+}
