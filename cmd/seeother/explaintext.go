@@ -144,7 +144,28 @@ func (f *explainFlags) writeStatus(w io.Writer, s guide.Status) error {
 	for _, r := range s.Recipes {
 		p.line("  %-13s %s", r.Framework, r.Line)
 	}
+	p.origins(s.Recipes)
 	return p.w.Flush()
+}
+
+// origins says which recipes were run, and which are from the documentation.
+func (p *cardPrinter) origins(recipes []guide.Recipe) {
+	var ran, read []string
+	for _, r := range recipes {
+		switch {
+		case strings.HasPrefix(r.Line, "#"): // there is no line, and it says why
+		case r.Ran == "":
+			read = append(read, r.Framework)
+		default:
+			ran = append(ran, r.Framework+" "+r.Ran)
+		}
+	}
+	if len(recipes) == 0 {
+		return
+	}
+	p.line("")
+	p.field("run", "by a test, as they stand here: "+strings.Join(ran, ", "))
+	p.field("not run", "from the documentation: "+strings.Join(read, ", "))
 }
 
 func (f *explainFlags) writeProof(w io.Writer, proof cardProof) error {

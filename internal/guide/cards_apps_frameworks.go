@@ -419,8 +419,10 @@ server.add_tcp_listener("127.0.0.1", ARGV[0].to_i)
 server.run.join
 `
 
-// rails is a Side.
-func rails(ctx context.Context, lab *Lab) (string, string, error) {
+var rails = railsSide(railsApp)
+
+// railsSide is a side that runs an app of Rails in one file; its argument is the port.
+func railsSide(app string) Side {
 	return program(func(ctx context.Context, lab *Lab, port int) (*exec.Cmd, string, error) {
 		path, err := lab.Need("ruby", "ruby")
 		if err != nil {
@@ -430,10 +432,10 @@ func rails(ctx context.Context, lab *Lab) (string, string, error) {
 		if err != nil {
 			return nil, "", &MissingError{Program: "Rails", Package: "apt-get install rails puma"}
 		}
-		cmd := exec.Command(path, "-W0", "-e", railsApp, strconv.Itoa(port)) //nolint:gosec // the interpreter that PATH has
+		cmd := exec.Command(path, "-W0", "-e", app, strconv.Itoa(port)) //nolint:gosec // the interpreter that PATH has
 		if cmd.Dir, err = lab.TempDir(); err != nil {
 			return nil, "", err
 		}
 		return cmd, "rails/" + lastLine(said), nil
-	})(ctx, lab)
+	})
 }

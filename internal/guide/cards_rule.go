@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -74,8 +76,8 @@ var ruleCards = []Card{
 	{
 		ID:        "redirect-to-nothing",
 		Title:     "A redirect leads to an error, nowhere, or everybody to the same page",
-		Signature: []string{"Soft 404", "Page with redirect: 404 at the target", "ERR_INVALID_REDIRECT", "ERR_INVALID_RESPONSE", "empty Location header"},
-		Symptom:   "An old link ends at 404, one hop later than without the redirect; or at the home page, whatever was asked for; or at an empty page with status 301.",
+		Signature: []string{"Soft 404", "Page with redirect: 404 at the target", "ERR_INVALID_REDIRECT", "ERR_INVALID_RESPONSE", "ERR_UNSAFE_REDIRECT", "empty Location header"},
+		Symptom:   "An old link ends at 404, one hop later than without the redirect; or at the home page, whatever was asked for; or at an empty page with status 301. Chromium stops at a Location such as file: or data: with ERR_UNSAFE_REDIRECT.",
 		Mechanism: "The target moved or went away, and nobody asked for it. A rule that is to catch all old addresses sends them to one page, which search engines take for an error (a soft 404). Without a Location, a status of 3xx is just a page without a text.",
 		Fixes: []Fix{
 			{"Point the redirect at the page that took over.", "there is none"},
@@ -265,7 +267,7 @@ var ruleCards = []Card{
 		Fixes: []Fix{
 			{"Write plain paths as paths, not as expressions.", "they are patterns indeed"},
 			{"Begin each expression with ^ and plain text.", "it must match anywhere in a path"},
-			{"Use a server with an index over its rules.", "there are few rules"},
+			{"Use an index: in Apache one RewriteMap in the place of the rules, or a server that keeps one by itself.", "there are few rules"},
 		},
 		Prevent:    "seeother check names the expressions that no index helps with (slow-regexp).",
 		Setting:    "rules and rule_files: the index is always on; bench/rules measures it for a million rules",
@@ -275,8 +277,11 @@ var ruleCards = []Card{
 		Issues:     []string{"johngodley/redirection#2715", "haproxy/haproxy#2949", "10up/safe-redirect-manager#199"},
 		Findings:   []string{"slow-regexp", "not-tried"},
 		Checked:    checkedOn,
-		Confidence: Medium,
-		Repro:      Reproduction{Run: Compare(Handler(scanned), Handler(indexed), manyTried)},
+		Confidence: High,
+		Repro: Reproduction{
+			Real: "Apache", Run: acts(apacheTries(rewriteRules), apacheTries(rewriteMap)),
+			Mechanism: Compare(Handler(scanned), Handler(indexed), manyTried),
+		},
 	},
 	{
 		ID:        "nginx-prefix-twice",
@@ -547,6 +552,63 @@ func manyTried(ctx context.Context, b *Browser, base string) (bool, error) {
 		most = max(most, n)
 	}
 	return most > 1, nil
+}
+
+// rewriteRules are as many rules as there are old addresses; rewriteMap is one rule
+// that looks into a file.
+func rewriteRules(string) (lines string, err error) {
+	var out strings.Builder
+	for i := range manyRules {
+		fmt.Fprintf(&out, "RewriteRule ^/old-%d/(.*)$ /new-%d/$1 [R=301,L]\n", i, i)
+	}
+	return out.String(), nil
+}
+
+func rewriteMap(dir string) (lines string, err error) {
+	var out strings.Builder
+	for i := range manyRules {
+		fmt.Fprintf(&out, "old-%d new-%d\n", i, i)
+	}
+	file := filepath.Join(dir, "map.txt")
+	rule := fmt.Sprintf("RewriteMap moved txt:%s\nRewriteRule ^/(old-[0-9]+)/(.*)$ /${moved:$1}/$2 [R=301,L]\n", file)
+	return rule, os.WriteFile(file, []byte(out.String()), 0o644) //nolint:gosec // Apache's workers read it
+}
+
+// apacheTries is Apache with these rules, which tells in its log what it tries. It
+// failed where it tries more than one expression.
+func apacheTries(rules func(dir string) (string, error)) act {
+	return func(ctx context.Context, lab *Lab) (bool, []Step, string, error) {
+		dir, err := lab.TempDir()
+		if err != nil {
+			return false, nil, "", err
+		}
+		if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // as above
+			return false, nil, "", err
+		}
+		lines, err := rules(dir)
+		if err != nil {
+			return false, nil, "", err
+		}
+		file := filepath.Join(dir, "tries.log")
+		base, version, err := apache("ErrorLog "+file+"\nLogLevel crit rewrite:trace3\nRewriteEngine On\n"+lines, "")(ctx, lab)
+		if err != nil {
+			return false, nil, "", err
+		}
+		b, before, most := lab.Browser().noFollow(), 0, 0
+		for _, path := range []string{"/old-1999/x", "/a/page/without/a/rule"} {
+			if _, err := b.Open(ctx, base+path); err != nil {
+				return false, nil, "", err
+			}
+			text, err := os.ReadFile(file) //nolint:gosec // just made
+			if err != nil {
+				return false, nil, "", err
+			}
+			tried := strings.Count(string(text), "applying pattern") - before
+			b.Note("%d expressions tried", tried)
+			before, most = before+tried, max(most, tried)
+		}
+		return most > 1, b.Steps, version, nil
+	}
 }
 
 func challengeLost(ctx context.Context, b *Browser, base string) (bool, error) {

@@ -205,7 +205,7 @@ func (l *Lab) Output(ctx context.Context, program string, args ...string) (strin
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // what Need found
-	cmd.WaitDelay = time.Second // as in Start
+	cmd.WaitDelay = time.Second                       // as in Start
 	ownGroup(cmd)
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err

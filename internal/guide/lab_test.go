@@ -3,11 +3,13 @@ package guide
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -221,7 +223,7 @@ func TestAServerIsAskedWhetherItDoesIt(t *testing.T) {
 	header := func(status int, pairs ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			for i := 0; i < len(pairs); i += 2 {
-				w.Header().Set(pairs[i], strings.NewReplacer("{host}", r.Host, "{query}", r.URL.RawQuery).Replace(pairs[i+1]))
+				w.Header().Set(pairs[i], strings.NewReplacer("{host}", r.Host, "{query}", r.URL.RawQuery, "{path}", r.URL.Path).Replace(pairs[i+1]))
 			}
 			w.WriteHeader(status)
 		}
@@ -239,6 +241,18 @@ func TestAServerIsAskedWhetherItDoesIt(t *testing.T) {
 		{"nginx-query-doubled", false, header(301, "Location", "/x?{query}&{query}"), header(301, "Location", "/x?{query}")},
 		{"apache-query-lost", false, header(301, "Location", "/x?from=sale"), header(301, "Location", "/x?{query}")},
 		{"redirect-loop", false, header(302, "Location", "/"), header(200)},
+		{"slash-redirect-loses-post", false, header(301, "Location", "{path}/"), header(308, "Location", "{path}/")},
+		{"slash-redirect-loses-post", false, header(302, "Location", "{path}/"), header(302, "Location", "/elsewhere/")},
+		{"django-append-slash", false, header(301, "Location", "{path}/"), header(200)},
+		{"method-lost-301", false, header(302, "Location", "/x"), header(303, "Location", "/x")},
+		{"https-301-loses-post", false, header(301, "Location", "https://shop.example{path}"), header(308, "Location", "https://shop.example{path}")},
+		{"https-301-loses-post", false, header(301, "Location", "https://shop.example{path}"), header(301, "Location", "http://shop.example{path}")},
+		{"status-308-old-clients", false, header(308, "Location", "/x"), header(301, "Location", "/x")},
+		{"htaccess-leading-slash", false, header(404), header(301, "Location", "/x")},
+		{"import-drops-rules", false, header(404), header(301, "Location", "/x")},
+		{"nginx-prefix-twice", false, header(308, "Location", "/v2{path}"), header(308, "Location", "/v2/users")},
+		{"nginx-prefix-twice", false, header(308, "Location", "/v2//users"), header(308, "Location", "/v2/users")},
+		{"acme-challenge-redirected", false, header(301, "Location", "https://shop.example{path}"), header(404)},
 		{"redirect-chain", false, func(w http.ResponseWriter, r *http.Request) {
 			if len(r.URL.Path) < 4 {
 				sendTo(w, 302, r.URL.Path+"a")
@@ -264,14 +278,88 @@ func asked(ctx context.Context, id string, secure bool, h http.Handler) (Outcome
 	if secure {
 		serve = lab.ServeTLS
 	}
-	base, err := serve(h)
+	base, err := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			panic("a server of the user's was sent " + r.Method)
+		}
+		h.ServeHTTP(w, r)
+	}))
 	if err != nil {
 		return Outcome{}, err
 	}
 	for _, c := range All() {
 		if c.ID == id {
-			return c.Repro.Ask(ctx, lab, base+"/")
+			path := "/"
+			if slices.Contains([]string{"slash-redirect-loses-post", "django-append-slash", "nginx-prefix-twice", "https-301-loses-post"}, id) {
+				path = "/items"
+			}
+			return c.Repro.Ask(ctx, lab, base+path)
 		}
 	}
 	return Outcome{}, errors.New("no such card")
+}
+
+// Each card can be asked of a server, or says why not and what to do instead.
+func TestACardThatCannotBeAskedSaysWhy(t *testing.T) {
+	t.Parallel()
+	asks, real := 0, 0
+	known := make(map[string]bool)
+	for _, c := range All() {
+		known[c.ID] = true
+		refusal, refused := Refused(c.ID)
+		if c.Repro.Ask != nil {
+			asks++
+		}
+		if c.Repro.Real != "" {
+			real++
+		}
+		if refused == (c.Repro.Ask != nil) || refused && (refusal.Why == "" || refusal.Next == "") {
+			t.Errorf("%s: asks %t, refusal %+v: want one of the two, whole", c.ID, c.Repro.Ask != nil, refusal)
+		}
+	}
+	for id := range refusals {
+		if !known[id] {
+			t.Errorf("%s is refused, and there is no such card", id)
+		}
+	}
+	page, err := os.ReadFile("../../docs/explain.md")
+	for _, want := range []string{
+		fmt.Sprintf("%d of the %d cards can ask", asks, len(known)),
+		fmt.Sprintf("%d of the %d cards run on the product itself. These %d show", real, len(known), len(known)-real),
+	} {
+		if err != nil || !strings.Contains(string(page), want) {
+			t.Errorf("docs/explain.md does not say %q, %v", want, err)
+		}
+	}
+}
+
+// Without the product, its mechanism is shown, and what is missing is said.
+func TestTheMechanismStandsInForWhatIsNotInstalled(t *testing.T) {
+	t.Parallel()
+	missing := &MissingError{"haproxy", "haproxy"}
+	absent := func(context.Context, *Lab) (Outcome, error) {
+		return Outcome{}, fmt.Errorf("the faulty side: %w", missing)
+	}
+	shown := func(context.Context, *Lab) (Outcome, error) { return Outcome{Shown: true}, nil }
+	out, err := Reproduction{Real: "HAProxy", Run: absent, Mechanism: shown}.Try(t.Context(), &Lab{})
+	if err != nil || !out.Shown || out.Missing != missing || out.Version != "" {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if _, err := (Reproduction{Real: "HAProxy", Run: absent}).Try(t.Context(), &Lab{}); !errors.Is(err, missing) {
+		t.Errorf("without a mechanism: %v", err)
+	}
+	broken := errors.New("it does not start")
+	failing := func(context.Context, *Lab) (Outcome, error) { return Outcome{}, broken }
+	if _, err := (Reproduction{Run: failing, Mechanism: shown}).Try(t.Context(), &Lab{}); !errors.Is(err, broken) {
+		t.Errorf("a product that is there and fails: %v", err)
+	}
+}
+
+func TestAPackageOfNpmIsFoundWithItsVersion(t *testing.T) {
+	t.Parallel()
+	_, _, err := nodePackage("no-such-package-here")
+	missing, ok := errors.AsType[*MissingError](err)
+	if !ok || missing.Hint() != "in this folder: npm install no-such-package-here" {
+		t.Errorf("%v", err)
+	}
 }

@@ -10,6 +10,25 @@ import (
 type Recipe struct {
 	Framework string `json:"framework"`
 	Line      string `json:"line"`
+	Ran       string `json:"ran,omitempty"` // the version with which a test runs this line; empty: it is from the documentation
+}
+
+// ranWith are the frameworks whose lines a test runs, and the versions with which it
+// has run them.
+var ranWith = map[string]string{
+	"Flask": "2.2 and 3.1", "Django": "3.2", "Rails": "6.1", "Express": "5.3", "Laravel": "8.83", "FastAPI": "0.92", "Next.js": "15.5", "Go": "1.26",
+	"nginx": "1.22", "Apache": "2.4", "Caddy": "2.6",
+}
+
+// ranOf is the version with which the test runs a framework's line for a status.
+func ranOf(framework string, code int) string {
+	if framework == "Apache" && code == http.StatusTooEarly {
+		return "" // there is no line
+	}
+	if framework == "Django" && (code == http.StatusTemporaryRedirect || code == http.StatusPermanentRedirect) {
+		return "" // preserve_request is of Django 5.2
+	}
+	return ranWith[framework]
 }
 
 // framework is how one of them is written. %d is the status, %s its name there.
@@ -53,7 +72,9 @@ var frameworks = []framework{
 	{name: "Next.js", redirect: `return NextResponse.redirect(new URL("/new", request.url), %d)`, answer: `return new Response(null, {status: %d})`},
 	{name: "Go", redirect: `http.Redirect(w, r, "/new", %s)`, answer: `w.WriteHeader(%s)`, words: goWords()},
 	{name: "nginx", redirect: `return %d /new;`, answer: `return %d;`},
-	{name: "Apache", redirect: `Redirect %d /old /new`, answer: `Redirect %d /old`},
+	{name: "Apache", redirect: `Redirect %d /old /new`, answer: `Redirect %d /old`, special: map[int]string{
+		425: `# Apache 2.4 does not know 425: Redirect 425 /old answers 500`,
+	}},
 	{name: "Caddy", redirect: `redir /old /new %d`, answer: `respond /old %d`},
 	{name: "Envoy", redirect: `redirect: {path_redirect: "/new", response_code: %s}`, answer: `direct_response: {status: %d}`, words: envoyWords},
 }
@@ -77,7 +98,7 @@ func recipes(code int) []Recipe {
 	}
 	var out []Recipe
 	for _, f := range frameworks {
-		out = append(out, Recipe{f.name, f.line(code)})
+		out = append(out, Recipe{f.name, f.line(code), ranOf(f.name, code)})
 	}
 	return out
 }
