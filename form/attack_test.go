@@ -539,3 +539,30 @@ func TestOurOwnPagesRunNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestTheWayToAPageBringsWhatIsForTheOneAnswer(t *testing.T) {
+	t.Parallel()
+	h := http.Header{
+		"Set-Cookie": {"a=1", "b=2"}, "Once-Outcome": {"not-applied"}, FlashHeader: {`"Saved"`}, "Clear-Site-Data": {`"cache"`},
+		"Content-Type": {"text/html"}, "Etag": {"1"}, "Content-Encoding": {"gzip"}, "Content-Security-Policy": {"default-src 'none'"}, "Location": {"//evil.example"},
+	}
+	shown := pageHeader(h)
+	redirectToPage(h, "/buy?seeother-page=x")
+	for name, want := range map[string]string{
+		"Set-Cookie": "a=1", "Once-Outcome": "not-applied", FlashHeader: `"Saved"`, "Clear-Site-Data": `"cache"`,
+		"Location": "/buy?seeother-page=x", "Cache-Control": "no-store", "Content-Length": "0",
+		"Content-Type": "", "Etag": "", "Content-Encoding": "", "Content-Security-Policy": "",
+	} {
+		if got := h.Get(name); got != want {
+			t.Errorf("on the way: %s %q, want %q", name, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"Set-Cookie": "", "Once-Outcome": "", FlashHeader: "", "Clear-Site-Data": "", "Location": "", "Etag": "",
+		"Content-Type": "text/html", "Content-Encoding": "gzip", "Content-Security-Policy": "default-src 'none'",
+	} {
+		if got := shown.Get(name); got != want {
+			t.Errorf("on the page: %s %q, want %q", name, got, want)
+		}
+	}
+}

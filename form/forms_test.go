@@ -103,7 +103,7 @@ type person struct {
 func newPerson(t *testing.T, s *site) *person {
 	t.Helper()
 	jar, _ := cookiejar.New(nil)
-	return &person{t: t, site: s, http: http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &person{t: t, site: s, http: http.Client{Transport: s.server.Client().Transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // answer is an HTTP answer with its body read.

@@ -183,7 +183,7 @@ func TestAPageThatBreaksOffBreaksOff(t *testing.T) {
 			r, _ := http.NewRequest(http.MethodGet, s.server.URL+"/", nil)
 			r.Header.Set("Accept", "text/html")
 			r.Header.Set("Accept-Encoding", "identity")
-			res, err := http.DefaultTransport.RoundTrip(r)
+			res, err := s.server.Client().Transport.RoundTrip(r)
 			if err != nil {
 				return // so early that there was no header
 			}
@@ -221,7 +221,7 @@ func TestWhatIsFlushedIsNotHeld(t *testing.T) {
 			r, _ := http.NewRequest(http.MethodGet, s.server.URL+"/", nil)
 			r.Header.Set("Accept", "text/html")
 			r.Header.Set("Accept-Encoding", encoding)
-			res, err := http.DefaultTransport.RoundTrip(r)
+			res, err := s.server.Client().Transport.RoundTrip(r)
 			if err != nil {
 				t.Fatal(err)
 			}

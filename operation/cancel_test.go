@@ -12,6 +12,7 @@ import (
 
 	"github.com/seeother/seeother"
 	"github.com/seeother/seeother/once"
+	"github.com/seeother/seeother/store"
 	"github.com/seeother/seeother/store/memstore"
 )
 
@@ -186,6 +187,7 @@ func TestTheWishIsSeenHoweverTheStoreWaits(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	eventually(t, "a look at a store that is cut", func() bool { return waits.waits.Load() > 0 })
 	wish(2) // of an earlier start
 	waits.cut.Store(false)
 	select {
@@ -196,6 +198,15 @@ func TestTheWishIsSeenHoweverTheStoreWaits(t *testing.T) {
 	if n := waits.waits.Load(); n > 5 {
 		t.Errorf("the store was asked %d times", n)
 	}
+	rec, _, err := st.Get(t.Context(), s.guard.Tenant(), Class, of.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := waits.waits.Load()
+	if _, err := st.Apply(t.Context(), s.guard.Tenant(), store.DeleteIfVersion(Class, of.id, rec.Version)); err != nil { // as one that is too old
+		t.Fatal(err)
+	}
+	eventually(t, "another look", func() bool { return len(found) > 0 || waits.waits.Load() > before })
 	wish(3)
 	if !received(t, "the wish", found) {
 		t.Error("it was not heard")

@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds what tests wait for.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // site is an app behind a gateway, as the library makes it: a proxy that is guarded,
 // and the status URLs. A form's token is in its query, and its browser in a cookie.
@@ -153,7 +153,7 @@ func (s *site) ask(t testing.TB, method, path, body string, pairs ...string) ans
 	for i := 0; i < len(pairs); i += 2 {
 		r.Header.Set(pairs[i], pairs[i+1])
 	}
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := s.Client().Transport.RoundTrip(r) // not the one that all share: other servers close its connections
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -191,3 +191,16 @@ func tagsOfProgress(p Progress) int {
 		return 2
 	}
 }
+
+func TestANumberThatIsNoneIsNoReport(t *testing.T) {
+	t.Parallel()
+	for _, n := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -0.001, 100.001} {
+		if p, err := newProgress(&n, "text"); err == nil {
+			t.Errorf("%v became %+v", n, p)
+		}
+		w := httptest.NewRecorder()
+		if Report(w, n, "text"); w.Header().Get(ProgressHeader) != "" || w.Code != http.StatusOK {
+			t.Errorf("%v was sent: %d %v", n, w.Code, w.Header())
+		}
+	}
+}
