@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/textproto"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +23,8 @@ const (
 	exitEndless = 3 // a loop, or too many hops
 	exitRefused = 4 // a redirect that no client should follow
 	exitStatus  = 5 // the last answer is not 2xx
+
+	exitInterrupted = 128 + int(syscall.SIGINT)
 )
 
 // traceFlags are the flags of "seeother trace".
@@ -55,7 +59,8 @@ and NO_PROXY. docs/trace.md says more.
 
 Exit codes: 0 the last answer is 2xx, 1 there was no answer, in time or at all, or
 its certificate is wrong, 2 the command line is wrong, 3 a loop or too many hops,
-4 a redirect that no client should follow, 5 the last answer is not 2xx.`,
+4 a redirect that no client should follow, 5 the last answer is not 2xx, 130 it
+was interrupted; what was seen up to then is written.`,
 		Example: `  seeother trace https://example.com/old
   seeother trace -d 'item=42' https://shop.example/orders
   seeother trace -X PUT -d @order.json -H 'Content-Type: application/json' https://shop.example/orders/7
@@ -86,7 +91,9 @@ func (f *traceFlags) run(cmd *cobra.Command, url string) error {
 	if err != nil {
 		return &usageError{err, "see seeother trace --help"}
 	}
-	seen, err := trace.Run(cmd.Context(), config)
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	seen, err := trace.Run(ctx, config)
 	if err != nil {
 		return &usageError{err, "see seeother trace --help"}
 	}
@@ -112,6 +119,8 @@ func traceCode(kind trace.Kind) int {
 		return exitRefused
 	case trace.ErrorStatus:
 		return exitStatus
+	case trace.Interrupted:
+		return exitInterrupted
 	case trace.Untrusted, trace.TimedOut, trace.NoAnswer:
 	}
 	return exitFailed
@@ -150,7 +159,7 @@ func (f *traceFlags) header(withBody bool) (http.Header, error) {
 	for _, line := range f.headers {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || name == "" {
-			return nil, fmt.Errorf("--header %q: want \"Name: value\"", line)
+			return nil, errors.New("--header: want \"Name: value\"") // it may be a secret
 		}
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		if !own[name] {

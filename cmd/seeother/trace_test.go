@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -10,8 +11,10 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/seeother/seeother/internal/trace"
 )
@@ -48,7 +51,23 @@ func liarHandler() http.Handler {
 	mux.HandleFunc("/more/{n...}", func(w http.ResponseWriter, r *http.Request) { redirect(http.StatusFound, r.URL.Path+"x")(w, r) })
 	mux.HandleFunc("/file", redirect(http.StatusFound, "file:///etc/passwd"))
 	mux.HandleFunc("/escape", redirect(http.StatusFound, "/orders/7?\u202e\u009b2J"))
+	asked := make(chan struct{})
+	stuck := sync.OnceFunc(func() { close(asked) })
+	mux.HandleFunc("/then-stuck", redirect(http.StatusFound, "/stuck"))
+	mux.HandleFunc("/until-stuck", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-asked:
+		case <-r.Context().Done():
+		}
+	})
+	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
+		redirect(http.StatusFound, "http://"+strings.Replace(r.Host, "127.0.0.1", "localhost", 1)+"/orders/7")(w, r)
+	})
 	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/stuck", func(_ http.ResponseWriter, r *http.Request) {
+		stuck()
+		<-r.Context().Done()
+	})
 	return mux
 }
 
@@ -138,6 +157,39 @@ func FuzzEscaped(f *testing.F) {
 		for _, r := range escaped(text) {
 			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) {
 				t.Errorf("%q holds %U", text, r)
+			}
+		}
+	})
+}
+
+// JSON on a terminal is as harmless, and still the same JSON.
+func FuzzEscapedJSON(f *testing.F) {
+	f.Add("a\x1b[2J\u009b\u202e\x7f\u2028\xff\U000e0041<>\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		seen := &trace.Trace{Hops: []*trace.Hop{{
+			Method: text, URL: text, Location: text, Protocol: text, CookiesSet: []trace.Cookie{{Name: text}}, CookiesSent: []string{text},
+			TLS: &trace.TLS{Subject: text, Issuer: text, Problems: []string{text}}, Notes: []trace.Note{{Text: text}}, Error: text,
+		}}, End: trace.End{Text: text}}
+		var out bytes.Buffer
+		if err := writeTraceJSON(&out, seen); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range strings.ReplaceAll(out.String(), "\n", "") {
+			if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+				t.Errorf("%q holds %U", out.String(), r)
+			}
+		}
+		var again trace.Trace
+		if err := json.Unmarshal(out.Bytes(), &again); err != nil || again.End.Text != strings.ToValidUTF8(text, "\ufffd") && utf8.ValidString(text) {
+			t.Errorf("%q became %q: %v", text, again.End.Text, err)
+		}
+		out.Reset()
+		if err := writeTrace(&out, seen, false); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range strings.ReplaceAll(out.String(), "\n", "") {
+			if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+				t.Errorf("the text holds %U: %q", r, out.String())
 			}
 		}
 	})

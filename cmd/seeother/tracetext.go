@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,16 +11,46 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/seeother/seeother/internal/trace"
 )
 
-// writeTraceJSON writes one object, with < and > as they are.
+// writeTraceJSON writes one object, with < and > as they are, and nothing that
+// would move a terminal's cursor or turn letters round.
 func writeTraceJSON(w io.Writer, t *trace.Trace) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(t)
+	if err := enc.Encode(t); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, escapedJSON(b.String()))
+	return err
+}
+
+// escapedJSON is the same JSON in letters that a terminal shows as they are. What
+// is escaped can only be within strings.
+func escapedJSON(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case !hidden(r) || r == '\n':
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// hidden moves the cursor, turns letters round or is not seen.
+func hidden(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // traceText writes a trace for people. All that a server wrote goes through
@@ -261,6 +292,7 @@ var endings = map[trace.Kind]struct{ text, color string }{
 	trace.Refused:     {"Refused", red},
 	trace.Untrusted:   {"Not trusted", red},
 	trace.TimedOut:    {"Timeout", red},
+	trace.Interrupted: {"Stopped", red},
 	trace.NoAnswer:    {"No answer", red},
 }
 
@@ -298,7 +330,7 @@ func escaped(text string) string {
 			}
 		case r < 0x100 && unicode.IsControl(r):
 			fmt.Fprintf(&b, `\x%02x`, r)
-		case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
+		case hidden(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -25,7 +26,7 @@ type Cookie struct {
 // (RFC 6265bis section 5.7).
 func cookiesOf(h http.Header, secure bool) []Cookie {
 	var out []Cookie
-	for _, line := range h.Values("Set-Cookie") {
+	for _, line := range cookieLines(h) {
 		c, err := http.ParseSetCookie(line)
 		if err != nil {
 			out = append(out, Cookie{Ignored: "it cannot be read"}) // a part of it may be its value
@@ -39,11 +40,24 @@ func cookiesOf(h http.Header, secure bool) []Cookie {
 	return out
 }
 
+// cookieLines are those that are read at all.
+func cookieLines(h http.Header) []string {
+	var out []string
+	for _, line := range h["Set-Cookie"] {
+		if len(line) <= maxCookieLine && len(out) < MaxCookies {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
 var sameSites = map[http.SameSite]string{http.SameSiteLaxMode: "Lax", http.SameSiteStrictMode: "Strict", http.SameSiteNoneMode: "None"}
 
 func ignoredCookie(c *http.Cookie, secure bool) string {
 	name := strings.ToLower(c.Name)
 	switch {
+	case len(c.Name)+len(c.Value) > maxCookie:
+		return fmt.Sprintf("longer than %d bytes", maxCookie)
 	case c.Secure && !secure:
 		return "Secure, and it came by http"
 	case c.SameSite == http.SameSiteNoneMode && !c.Secure:

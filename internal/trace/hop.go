@@ -24,7 +24,8 @@ const (
 	Refused     Kind = "refused"   // a Location that no client should follow
 	Untrusted   Kind = "untrusted" // the certificate, or the TLS version
 	TimedOut    Kind = "timeout"
-	NoAnswer    Kind = "no-answer" // the name, the connection, or no HTTP
+	Interrupted Kind = "interrupted" // whoever called Run did not want to wait
+	NoAnswer    Kind = "no-answer"   // the name, the connection, or no HTTP
 )
 
 // End is how and where a trace ended.
@@ -46,7 +47,7 @@ type Hop struct {
 	Proxy       string   `json:"proxy,omitempty"`
 	Protocol    string   `json:"protocol,omitempty"`
 	Status      int      `json:"status,omitempty"`
-	Location    string   `json:"location,omitempty"` // as the server wrote it
+	Location    string   `json:"location,omitempty"` // as the server wrote it, but for a user
 	ContentType string   `json:"contentType,omitempty"`
 	CookiesSet  []Cookie `json:"cookiesSet,omitempty"`
 	TLS         *TLS     `json:"tls,omitempty"`

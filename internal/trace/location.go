@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,21 +15,26 @@ import (
 // ParseURL reads what a person gives as the URL of a trace. Without a scheme it
 // is http. An international host becomes its xn-- form.
 func ParseURL(text string) (*url.URL, error) {
-	if !strings.Contains(text, "://") {
+	if !scheme.MatchString(text) {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		if fault, ok := errors.AsType[*url.Error](err); ok {
-			err = fault.Err
-		}
-		return nil, fmt.Errorf("URL %q: %w", short(text), err)
+		return nil, fmt.Errorf("URL %q: malformed", short(withoutUser(text))) // the error quotes the user
 	}
-	if err := errors.Join(checkURL(u)); err != nil {
-		return nil, fmt.Errorf("URL %q: %w", short(u.Redacted()), err)
+	if err := checkURL(u); err != nil {
+		return nil, fmt.Errorf("URL %q: %w", short(withoutUser(text)), err)
 	}
 	return u, nil
 }
+
+var (
+	scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+	user   = regexp.MustCompile(`(?i)^(https?:[/\\]*|[a-z][a-z0-9+.-]*://|[/\\]{2,})[^/\\?#]*@`)
+)
+
+// withoutUser is a URL, good or bad, without its user: a token may be one.
+func withoutUser(text string) string { return user.ReplaceAllString(text, "${1}") }
 
 // checkURL wants http or https, and a host and a port that can be.
 func checkURL(u *url.URL) error {
@@ -73,13 +79,14 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 })
 }
 
-// shown is the URL without a password and with its host as it is sent.
+// shown is the URL without its user and with its host as it is sent.
 func shown(u *url.URL) string {
 	out := *u
+	out.User = nil
 	if host, err := asciiHost(u.Host, u.Hostname()); err == nil {
 		out.Host = host
 	}
-	return short(out.Redacted())
+	return short(out.String())
 }
 
 // locationNotes tells what different clients read differently.

@@ -70,9 +70,12 @@ func problemsOf(leaf *x509.Certificate, host string, chain []*x509.Certificate, 
 	for _, c := range chain {
 		middle.AddCert(c)
 	}
-	at := now
-	if now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) { // said already: is it trusted apart from that?
+	at := now // unless that was said already: is it trusted apart from that?
+	switch {
+	case now.After(leaf.NotAfter):
 		at = leaf.NotAfter.Add(-time.Second)
+	case now.Before(leaf.NotBefore):
+		at = leaf.NotBefore.Add(time.Second)
 	}
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: middle, CurrentTime: at}); err != nil {
 		out = append(out, chainProblem(err, len(chain)))

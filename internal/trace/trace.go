@@ -23,6 +23,10 @@ const (
 	MaxBody   = 16 << 20 // bytes of a request's body
 	MaxHeader = 4 << 20  // bytes of an answer's header
 	MaxHops   = 100      // that a Config may allow
+
+	MaxCookies    = 180  // of one answer; so many of a host does Chromium keep
+	maxCookie     = 4096 // bytes of name and value (RFC 6265bis section 5.6)
+	maxCookieLine = 16 << 10
 )
 
 // Config is a request and how to follow it. The zero value but for URL is a
@@ -187,15 +191,30 @@ func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	hop.read(r, res)
+	res.Header = needed(res.Header) // the Client keeps it as long as the chain
 	return res, nil
+}
+
+// needed is what the Client reads of a header.
+func needed(h http.Header) http.Header {
+	out := http.Header{}
+	for name, values := range map[string][]string{"Location": h["Location"], "Set-Cookie": cookieLines(h)} {
+		if len(values) > 0 {
+			out[name] = values
+		}
+	}
+	return out
 }
 
 // read takes down what the answer says.
 func (h *Hop) read(r *http.Request, res *http.Response) {
 	h.Status, h.Protocol = res.StatusCode, res.Proto
 	h.Cache = cacheOf(h.Method, h.Status, r.Header.Get("Authorization") != "", res.Header)
-	h.Location, h.ContentType = short(res.Header.Get("Location")), short(res.Header.Get("Content-Type"))
+	h.Location, h.ContentType = short(withoutUser(res.Header.Get("Location"))), short(res.Header.Get("Content-Type"))
 	h.CookiesSet = cookiesOf(res.Header, isSecure(r.URL))
+	if n := len(res.Header["Set-Cookie"]); n > len(h.CookiesSet) {
+		h.note("many-cookies", "%d cookies are set; %d are neither shown nor sent: browsers keep %d of a host, and no line of more than %d bytes is read", n, n-len(h.CookiesSet), MaxCookies, maxCookieLine)
+	}
 	h.HSTS = hstsOf(res.Header, r.URL)
 	if text := res.Header.Get("Refresh"); text != "" {
 		h.note("refresh", "a Refresh header is a redirect that only browsers follow: %s", short(text))
@@ -325,6 +344,8 @@ func kindOf(ctx context.Context, err error) Kind {
 		return Refused
 	case isUntrusted(err):
 		return Untrusted
+	case errors.Is(ctx.Err(), context.Canceled):
+		return Interrupted
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return TimedOut
 	}
@@ -339,8 +360,11 @@ func plain(err error) string {
 	if fault, ok := errors.AsType[*url.Error](err); ok {
 		err = fault.Err
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
 	}
 	return short(err.Error())
 }
