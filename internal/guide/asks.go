@@ -51,7 +51,7 @@ var refusals = map[string]Refusal{
 
 	"in-progress-expires": needsCrash, "crash-leaves-409": needsCrash, "idempotency-check-then-set": needsCrash, "replay-to-another-user": needsCrash,
 	"set-cookie-replayed": needsCrash, "same-key-other-body": needsCrash, "streamed-body-not-fingerprinted": needsCrash,
-	"agent-runs-tool-again": needsCrash, "store-down-fail-open": needsCrash, "redis-failover-loses-keys": needsCrash,
+	"agent-runs-tool-again": needsCrash, "store-down-fail-open": needsCrash, "refused-duplicate-deletes-record": needsCrash, "redis-failover-loses-keys": needsCrash,
 
 	"curl-x-post-l": ofClient, "requests-put-301-loses-body": ofClient, "go-client-put-becomes-get": ofClient, "go-repeats-idempotency-key": ofClient,
 	"fetch-opaqueredirect": ofClient,

@@ -73,6 +73,7 @@ type keeper struct {
 	bodies   int                   // only bodies up to this size are compared; -1: none; 0: all
 	cookies  bool                  // Set-Cookie is repeated with the answer
 	after    lapse                 // what a start without an end becomes
+	forgets  bool                  // a duplicate that is refused deletes the record
 	failOpen bool                  // while the store is down, requests pass
 	claim    func()                // called between looking for a key and writing it down
 	key      func(b []byte) string // where the key is; nil: in Idempotency-Key
@@ -170,6 +171,9 @@ func (k *keeper) guard(w http.ResponseWriter, r *http.Request, key string, body 
 	case mine:
 		k.run(r, run)
 	case run.print != k.printOf(body):
+		if k.forgets {
+			k.forget(key)
+		}
 		http.Error(w, "this key came with another body", http.StatusUnprocessableEntity)
 		return
 	default:
@@ -180,6 +184,12 @@ func (k *keeper) guard(w http.ResponseWriter, r *http.Request, key string, body 
 		}
 	}
 	k.tell(w, run, mine)
+}
+
+func (k *keeper) forget(key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.kept, key)
 }
 
 // start looks for a key, and writes down that it starts if it is new.

@@ -32,11 +32,14 @@ var onceCards = []Card{
 		Affected: "AWS Powertools idempotency (Python, TypeScript, Java, .NET), by design; locks with a time to live in general",
 		Sources:  []string{powertools, keyDraft},
 		Issues:   []string{"aws-powertools/powertools-lambda-python#8049", "aws-powertools/powertools-lambda-python#1387", "aws-powertools/powertools-lambda-dotnet#396"},
-		Checked:  verifiedOn, Confidence: Medium,
-		Repro: Reproduction{Run: Compare(
-			Handler(func() http.Handler { return &keeper{app: &till{lost: 1}, after: runsAgain} }),
-			Handler(func() http.Handler { return &keeper{app: &till{lost: 1}} }),
-			sentAgain(leaseOver))},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{
+			Real: "Powertools", Run: Compare(shopOnPowertools("around", "cut"), keptInstead("cut"), sentAgain(leaseOver)),
+			Mechanism: Compare(
+				Handler(func() http.Handler { return &keeper{app: &till{lost: 1}, after: runsAgain} }),
+				Handler(func() http.Handler { return &keeper{app: &till{lost: 1}} }),
+				sentAgain(leaseOver)),
+		},
 	},
 	{
 		ID:        "crash-leaves-409",
@@ -81,6 +84,35 @@ var onceCards = []Card{
 			func(ctx context.Context, b *Browser, base string) (bool, error) {
 				if err := b.Double(ctx, base+"/orders", "item=book", theKey); err != nil {
 					return false, err
+				}
+				made, err := ran(ctx, b, base)
+				return made == "2", err
+			})},
+	},
+	{
+		ID:        "refused-duplicate-deletes-record",
+		Title:     "A duplicate that is refused deletes the record of the first request, and the next one runs",
+		Signature: []string{"IdempotencyValidationError", "IdempotencyAlreadyInProgressError", "deletes idempotency records it never acquired"},
+		Symptom:   "A request comes three times with one key. The second is refused, as it should be. The third runs again, at times while the first still does.",
+		Mechanism: "Cleaning up after an error deletes the record of the key. The refusal of a duplicate is an error, too, so that it deletes a record that is not its own: the lock of a run, or an answer.",
+		Fixes: []Fix{
+			{Text: "Let only the request that made the record delete or finish it: compare the owner in the same step.", NotWhen: "Never leave that out: a lease that is over has the same trouble."},
+			{Text: "AWS Powertools for TypeScript: wrap the function with makeIdempotent instead of the Middy middleware, or take a version with the fix of September 2026.", NotWhen: "The trouble is in code of your own."},
+		},
+		Prevent: "A test that sends one key three times: the first held, the second refused, the third as the first.",
+		Setting: guardsKeys + "; only the owner of a record can end it", Docs: onceDocs,
+		Affected: "AWS Powertools for TypeScript, its middleware for Middy (makeHandlerIdempotent), before the fix of September 2026; code that cleans up in one handler for all errors",
+		Sources:  []string{keyDraft, "https://docs.powertools.aws.dev/lambda/typescript/latest/features/idempotency/"},
+		Issues:   []string{"aws-powertools/powertools-lambda-typescript#5675"},
+		Checked:  verifiedOn, Confidence: Medium,
+		Repro: Reproduction{Run: Compare(
+			Handler(func() http.Handler { return &keeper{app: &till{}, forgets: true} }),
+			Handler(func() http.Handler { return &keeper{app: &till{}} }),
+			func(ctx context.Context, b *Browser, base string) (bool, error) {
+				for _, item := range []string{"book", "lamp", "book"} {
+					if _, err := b.Send(ctx, http.MethodPost, base+"/orders", "item="+item, theKey); err != nil {
+						return false, err
+					}
 				}
 				made, err := ran(ctx, b, base)
 				return made == "2", err
@@ -163,11 +195,14 @@ var onceCards = []Card{
 		Affected: "Fiber's idempotency middleware, OnceOnly, AWS Powertools without payload validation, plugins of gateways",
 		Sources:  []string{keyDraft + "#section-2.7", "https://docs.stripe.com/api/idempotent_requests", powertools},
 		Issues:   []string{"ArcadeData/arcadedb#5023", "josipmusa/idempotency4j#37"},
-		Checked:  verifiedOn, Confidence: Medium,
-		Repro: Reproduction{Run: Compare(
-			Handler(func() http.Handler { return &keeper{app: &till{}, bodies: -1} }),
-			Handler(func() http.Handler { return &keeper{app: &till{}} }),
-			otherBody("item=book", "item=lamp"))},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{
+			Real: "Powertools", Run: Compare(shopOnPowertools("around"), keptInstead(), otherBody("item=book", "item=lamp")),
+			Mechanism: Compare(
+				Handler(func() http.Handler { return &keeper{app: &till{}, bodies: -1} }),
+				Handler(func() http.Handler { return &keeper{app: &till{}} }),
+				otherBody("item=book", "item=lamp")),
+		},
 	},
 	{
 		ID:        "streamed-body-not-fingerprinted",

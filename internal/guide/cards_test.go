@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 // tests install, as NODE_PATH does on a user's machine.
 func TestMain(m *testing.M) {
 	var modules []string
-	for _, app := range []string{"express", "scripts", "next"} {
+	for _, app := range []string{"express", "scripts", "next", "powertools"} {
 		dir, err := filepath.Abs(filepath.Join("../../test/e2e/apps", app, "node_modules"))
 		if err != nil {
 			panic(err)
@@ -113,6 +114,25 @@ func TestNoCardIsShownWithoutItsMend(t *testing.T) {
 					t.Errorf("shown all the same, or nothing was done: %q", out.Mended)
 				}
 			})
+		}
+	}
+}
+
+// What people suffer from, by where they said so first.
+func TestEveryKnownPainHasACard(t *testing.T) {
+	t.Parallel()
+	for _, issue := range strings.Fields(`
+		rails/rails#45292 hotwired/turbo-rails#259 bigskysoftware/htmx#322 nginx-proxy/nginx-proxy#1738 NginxProxyManager/nginx-proxy-manager#3352
+		traefik/traefik#11190 traefik/traefik#1819 fastapi/fastapi#1498 netbox-community/netbox#1825 fastapi/fastapi#4990 traefik/traefik#10533
+		envoyproxy/gateway#7380 kubernetes/ingress-nginx#1825 kubernetes/ingress-nginx#2002 kubernetes/ingress-nginx#3946 envoyproxy/envoy#11443
+		traefik/traefik#9112 labstack/echo#1058 johngodley/redirection#3254 johngodley/redirection#82 johngodley/redirection#3495
+		kgateway-dev/kgateway.dev#1003 johngodley/redirection#2715 haproxy/haproxy#2949 10up/safe-redirect-manager#199 civiform/civiform#2469
+		whatwg/html#5312 laracasts/flash#163 whatwg/fetch#601 bigskysoftware/htmx#2052 w3c/webappsec-csp#8 liberapay/liberapay.com#952
+		aws-powertools/powertools-lambda-python#8049 ikyriak/IdempotentAPI#37 aws-powertools/powertools-lambda-typescript#5675
+		arun0009/idempotent#217 square1-io/laravel-idempotency#1 mastodon/mastodon#37879 gofiber/fiber#4693 ArcadeData/arcadedb#7810
+		redis/redis#4819 crewAIInc/crewAI#5802`) {
+		if !slices.ContainsFunc(All(), func(c Card) bool { return slices.Contains(c.Issues, issue) }) {
+			t.Errorf("no card names %s", issue)
 		}
 	}
 }

@@ -3,10 +3,12 @@ package guide
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // nodePackage is the folder of a package of npm, and its version: looked for in
@@ -54,8 +56,9 @@ func nodeApp(real, name, app string, args ...string) Side {
 		if err != nil {
 			return nil, "", err
 		}
-		cmd := exec.Command(node, append([]string{"-e", app, strconv.Itoa(port)}, args...)...) //nolint:gosec // the program that PATH has
-		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Dir(dir))
+		cmd := exec.Command(node, append([]string{"-e", app, strconv.Itoa(port)}, args...)...)  //nolint:gosec // the program that PATH has
+		modules := strings.TrimSuffix(dir, string(filepath.Separator)+filepath.FromSlash(name)) // a name may have a scope
+		cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
 		return cmd, real + "/" + version, nil
 	})
 }
@@ -102,3 +105,57 @@ serve(request => {
 // nextjs is Next's own NextResponse in Node's server: its router and its build are not
 // needed for what it answers.
 var nextjs = nodeApp("Next.js", "next", nextApp)
+
+// powertoolsApp makes orders, with Powertools around that or (second argument "alone")
+// without. What follows its first order is cut off, if the third argument is "cut": it
+// has 0.2 s, as a function has its timeout.
+const powertoolsApp = `
+process.env.AWS_LAMBDA_FUNCTION_NAME = "shop"
+const { makeIdempotent, IdempotencyConfig } = require("@aws-lambda-powertools/idempotency")
+const { CachePersistenceLayer } = require("@aws-lambda-powertools/idempotency/cache")
+const http = require("node:http")
+const [port, around, cut] = process.argv.slice(1)
+const timeout = 200
+
+// What a cache does, in this process.
+const kept = new Map()
+const client = {
+  get: async key => kept.get(key) ?? null,
+  set: async (key, value, options) => options?.NX && kept.has(key) ? null : (kept.set(key, value), "OK"),
+  del: async keys => keys.forEach(key => kept.delete(key)),
+}
+
+let made = 0
+const order = async () => {
+  made++
+  if (cut === "cut" && made === 1) await new Promise(() => {})
+  return "order " + made
+}
+const config = new IdempotencyConfig({eventKeyJmesPath: "key"})
+config.registerLambdaContext({getRemainingTimeInMillis: () => timeout})
+const guarded = makeIdempotent(order, {persistenceStore: new CachePersistenceLayer({client}), config})
+const run = around === "alone" ? order : guarded
+const within = promise => Promise.race([promise, new Promise((_, no) => setTimeout(no, timeout, {name: "timed out"}))])
+
+http.createServer(async (req, res) => {
+  if (req.url === "/lease-over") return setTimeout(() => res.end(), 2 * timeout)
+  if (req.method !== "POST") return res.end(String(made))
+  let body = ""
+  for await (const part of req) body += part
+  try {
+    const answer = await within(run({key: req.headers["idempotency-key"], body}))
+    res.writeHead(201).end(answer)
+  } catch (e) {
+    res.writeHead(e.name === "timed out" ? 502 : 409).end(e.name)
+  }
+}).listen(Number(port), "127.0.0.1")
+`
+
+func shopOnPowertools(args ...string) Side {
+	return nodeApp("Powertools", "@aws-lambda-powertools/idempotency", powertoolsApp, args...)
+}
+
+// keptInstead is the app of powertools alone, with run-once in the small before it.
+func keptInstead(args ...string) Side {
+	return behind(shopOnPowertools(append([]string{"alone"}, args...)...), func(app http.Handler) http.Handler { return &keeper{app: app} })
+}
