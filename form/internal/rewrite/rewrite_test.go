@@ -348,3 +348,31 @@ func TestAParamThatIsNotPlainIsNotUsed(t *testing.T) {
 		})
 	}
 }
+
+// TestAChangeThatMeansMoreThanItsValueIsNotMade holds the last look at a change, which
+// no page is known to need.
+func TestAChangeThatMeansMoreThanItsValueIsNotMade(t *testing.T) {
+	t.Parallel()
+	const quoted, bare = `<form action="/x" method=post>`, `<form action=/x method=post>`
+	for _, c := range []struct {
+		tag  string
+		in   insertion
+		want string
+		ok   bool
+	}{
+		{quoted, insertion{16, "?a=1"}, "/x?a=1", true},
+		{quoted, insertion{16, `" onfocus="a`}, `/x" onfocus="a`, false},
+		{quoted, insertion{17, ` id="a"`}, "/x", false},
+		{quoted, insertion{16, "&#34;"}, `/x"`, true},
+		{quoted, insertion{16, "?a=1"}, "/x?a=2", false},
+		{quoted, insertion{30, "<b>"}, "/x", false},
+		{bare, insertion{15, "?a=1"}, "/x?a=1", true},
+		{bare, insertion{15, " b"}, "/x b", false},
+		{bare, insertion{15, ">"}, "/x>", false},
+		{bare, insertion{27, "ed"}, "/x", false},
+	} {
+		if got := same([]byte(c.tag), c.in, "action", true, c.want); got != c.ok {
+			t.Errorf("%s with %q at %d: %t", c.tag, c.in.text, c.in.at, got)
+		}
+	}
+}
