@@ -153,6 +153,22 @@ func TestRulesNameWhatAFormMeans(t *testing.T) {
 	}
 }
 
+// Some servers send a body in answer to HEAD, such as Django's for developers: the
+// next answer on that connection would begin with it.
+func TestNothingFollowsHEADOnItsConnection(t *testing.T) {
+	t.Parallel()
+	closed := make(chan bool, 10)
+	srv := site(t, map[string]http.HandlerFunc{
+		"/":         show(`<form method=post action=/buy></form><a href=/a>`),
+		"HEAD /buy": func(_ http.ResponseWriter, r *http.Request) { closed <- r.Close },
+		"/a":        show("", "X: 1"),
+	})
+	run(t, srv.URL)
+	if len(closed) != 1 || !<-closed {
+		t.Error("the connection was left open")
+	}
+}
+
 // The page of a form is opened again: what it has become must be what the rule names.
 func TestFormsThatChangeAreNotSent(t *testing.T) {
 	t.Parallel()

@@ -168,6 +168,7 @@ func (f *fetcher) request(ctx context.Context, r request) (*http.Request, error)
 		req.Header.Set(name, value)
 	}
 	req.Host = r.host
+	req.Close = r.method == http.MethodHead // servers that send a body all the same would break what comes next
 	if r.jar != nil {
 		addCookies(req.Header, r.jar.Cookies(r.url))
 	}

@@ -62,7 +62,7 @@ var methodCards = []Card{
 	},
 	{
 		ID:        "slash-redirect-loses-post",
-		Title:     "A POST to a path without its slash is redirected, and the write is lost",
+		Title:     "A POST to a path without its trailing slash is redirected, and the write is lost",
 		Signature: []string{"301 Moved Permanently to the same path with a slash", "POST /orders 301", "GET /orders/ 200"},
 		Symptom:   "A POST is answered with 200 or a list, and nothing is stored. The log shows POST /orders 301, and then GET /orders/ 200.",
 		Mechanism: "The server adds the slash with 301. The client repeats the request as GET, without its body, and /orders/ answers that with a list.",

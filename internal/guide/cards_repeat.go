@@ -17,7 +17,7 @@ var repeatCards = []Card{
 		ID:        "double-click-two-orders",
 		Title:     "A double click on Submit makes two orders",
 		Signature: []string{"two POST lines within a second", "duplicate order", "duplicate application", "duplicate key value violates unique constraint"},
-		Symptom:   "Some people have two orders, applications or payments, a second apart. Slow pages have more of them.",
+		Symptom:   "Some people have two orders, applications or payments, a second apart: a customer is charged twice. Slow pages have more of them.",
 		Mechanism: "Browsers send a form again when its button is clicked again; no standard forbids it. The first request is cut off in the browser, and goes on at the server. Disabling the button helps only where scripts run, and not against a lost connection.",
 		Fixes: []Fix{
 			{"Put a token into each rendered form, and let a second submission with it wait for the first one's answer.", "the form may be sent many times on purpose, as a chat's is"},

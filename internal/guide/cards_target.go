@@ -83,8 +83,8 @@ var targetCards = []Card{
 	{
 		ID:        "open-redirect",
 		Title:     "A parameter such as next= sends people to any site",
-		Signature: []string{"?next=//evil.example", "?return_to=https:evil.example", "CWE-601", "URL redirection to untrusted site"},
-		Symptom:   "A link to your site opens somebody else's. Phishing mails use it, and a login hands its code to a stranger.",
+		Signature: []string{"?next=//evil.example", "?return_to=https:evil.example", "CWE-601", "URL redirection to untrusted site", "UnsafeRedirectError: Unsafe redirect to"},
+		Symptom:   "A link to your site opens somebody else's. Phishing mails use it, and a login hands its code to a stranger. Rails 7 refuses such a target with UnsafeRedirectError.",
 		Mechanism: `The check asks whether the target begins with // or has ://. Browsers read more than that as another host: //evil, /\evil, a slash, a tab and a slash, https:evil, and names in front of an @.`,
 		Fixes: []Fix{
 			{"Parse the target as a browser does, refuse backslashes, control characters, userinfo and //, and compare the origin with a list.", ""},
@@ -106,11 +106,11 @@ var targetCards = []Card{
 	{
 		ID:        "host-header-redirect",
 		Title:     "The redirect leads to whatever the Host header says",
-		Signature: []string{"Host header injection", "Location: https://evil.example/", "return 301 https://$host$request_uri", "X-Forwarded-Host"},
+		Signature: []string{"Host header injection", "Location: https://evil.example/", "return 301 https://$host$request_uri", "X-Forwarded-Host", "Invalid HTTP_HOST header", "DisallowedHost"},
 		Symptom:   "A scanner, or a poisoned cache, shows redirects from your site to another host.",
 		Mechanism: "The absolute Location is made of the request's Host or X-Forwarded-Host. Anybody can send these. A cache that does not have them in its key gives the answer to all.",
 		Fixes: []Fix{
-			{"Take the host from the configuration.", "one server has many hosts: then from a list of them"},
+			{"Take the host from the configuration.", "one server has many hosts: then from a list of them, as Django's ALLOWED_HOSTS, whose refusal is DisallowedHost"},
 			{"Answer unknown hosts with a default server that refuses: return 444 in nginx.", ""},
 			{"Write relative Locations.", "the redirect must change the host"},
 		},
