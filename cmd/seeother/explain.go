@@ -48,8 +48,8 @@ side by side. "verified: real" means that the product itself ran, and "verified:
 mechanism" that a small server did what the product does. With a URL, your server is
 asked instead, where a card can do that without leaving anything behind.
 
---worked keeps what you found out, with the output of --verify, in a file that you
-can share. It is not sent anywhere.
+--worked runs --verify, too, and keeps what came of it with what you found out, in a
+file that you can share. It is not sent anywhere.
 
 Exit codes: 0 found, or with --verify: shown; 1 nothing was found, or the failure was
 not shown, or it could not be tried; 2 the command line is wrong.`,
@@ -75,12 +75,17 @@ not shown, or it could not be tried; 2 the command line is wrong.`,
 		for _, c := range guide.All() {
 			out = append(out, cobra.CompletionWithDesc(c.ID, c.Title))
 		}
+		for _, code := range guide.Codes() {
+			status, _ := guide.StatusOf(code)
+			out = append(out, cobra.CompletionWithDesc(strconv.Itoa(code), status.Name))
+		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}
 	return verb
 }
 
 func (f *explainFlags) run(cmd *cobra.Command, args []string) error {
+	f.verify = f.verify || f.worked != ""
 	words, site, err := f.arguments(args)
 	if err != nil {
 		return err
@@ -90,7 +95,7 @@ func (f *explainFlags) run(cmd *cobra.Command, args []string) error {
 		return f.writeList(out, guide.All())
 	}
 	asked := strings.Join(words, " ")
-	if f.verify || f.worked != "" {
+	if f.verify {
 		card, err := oneCard(asked)
 		if err != nil {
 			return err
@@ -112,9 +117,9 @@ func (f *explainFlags) arguments(args []string) (words []string, site string, er
 		return nil, "", &usageError{errors.New("--to is for --worked"), "for example: --worked yes --to answer.json"}
 	case f.wait <= 0:
 		return nil, "", &usageError{fmt.Errorf("--timeout %s: want more than 0", f.wait), "see seeother explain --help"}
-	case f.list && (len(args) > 0 || f.verify || f.worked != ""):
+	case f.list && (len(args) > 0 || f.verify):
 		return nil, "", &usageError{errors.New("--list takes nothing else"), "see seeother explain --help"}
-	case len(args) == 0 && (f.verify || f.worked != ""):
+	case len(args) == 0 && f.verify:
 		return nil, "", &usageError{errors.New("want the ID of a card"), "seeother explain --list has them"}
 	}
 	if f.verify && len(args) > 1 {
@@ -142,6 +147,11 @@ func oneCard(id string) (guide.Card, error) {
 	for _, c := range guide.All() {
 		if c.ID == id {
 			return c, nil
+		}
+	}
+	if code, err := strconv.Atoi(id); err == nil {
+		if _, ok := guide.StatusOf(code); ok {
+			return guide.Card{}, &usageError{fmt.Errorf("%s is a status code, and --verify runs cards", id), fmt.Sprintf("seeother explain %s shows what it means", id)}
 		}
 	}
 	hint := "seeother explain --list has them all"
@@ -185,22 +195,19 @@ func shortened(text string) string {
 
 // prove runs the card's reproduction, and keeps the answer where that is wanted.
 func (f *explainFlags) prove(cmd *cobra.Command, card guide.Card, site string) error {
-	proof := cardProof{Card: card.ID, Title: card.Title, URL: site, Seeother: version()}
-	var err error
-	if f.verify {
-		if proof, err = f.verified(cmd.Context(), card, proof); err != nil {
-			return err
-		}
-		if err := f.writeProof(cmd.OutOrStdout(), proof); err != nil {
-			return err
-		}
+	proof, err := f.verified(cmd.Context(), card, cardProof{Card: card.ID, Title: card.Title, URL: site, Seeother: version()})
+	if err != nil {
+		return err
+	}
+	if err := f.writeProof(cmd.OutOrStdout(), proof); err != nil {
+		return err
 	}
 	if f.worked != "" {
 		if err := f.keep(cmd, proof); err != nil {
 			return err
 		}
 	}
-	if f.verify && !proof.Shown {
+	if !proof.Shown {
 		return &exitError{errSilent, exitFailed}
 	}
 	return nil

@@ -2,6 +2,7 @@ package guide
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -12,20 +13,27 @@ const (
 	maxQuery     = 4 << 10 // bytes of a query that are looked at: an error message is shorter
 	maxWords     = 64      // words of it
 	minSignature = 6       // bytes of a signature, folded, below which it tells nothing by itself
-	minScore     = 1.0     // below it a card has nothing to do with the query
+	minRun       = 3       // words in a row of a signature, below which they tell nothing by themselves
+	minShare     = 0.5     // of what a query says; a card that has less of it has nothing to do with it
 	nearBest     = 0.6     // of the best score: what is below is left out
-	exactTerm    = 1.0     // a word that is the card's
-	prefixTerm   = 0.7     // a word that begins one of the card's
-	typoTerm     = 0.6     // a word that is one of the card's but for a letter or two
+)
+
+// How far a word is one of a card's.
+const (
+	exactTerm  = 1.0
+	pluralTerm = 0.95 // but for a letter or two at its end
+	prefixTerm = 0.6  // it begins with the other one
+	typoTerm   = 0.8  // but for a letter
+	typosTerm  = 0.6  // but for two
 )
 
 // The weight of a word by where it stands in a card.
 const (
-	inID        = 3.0
-	inTitle     = 3.0
-	inSignature = 3.0
-	inSymptom   = 1.5
-	inRest      = 1.0
+	inID        = 1.0
+	inTitle     = 1.0
+	inSignature = 1.0
+	inSymptom   = 0.8
+	inRest      = 0.4
 )
 
 // Hit is a card that a search found.
@@ -36,8 +44,9 @@ type Hit struct {
 
 // Search finds cards by words of their ids, titles, signatures, symptoms and the
 // rest, best first, at most so many. Words may have a letter wrong, or two in longer
-// ones. A text that holds one of a card's signatures, such as an error message out of
-// a log, puts that card in front. Nothing is asked of anybody.
+// ones. A card that has little of what the query says is not found. A text that holds
+// one of a card's signatures, such as an error message out of a log, or is the id of
+// a finding, puts that card in front. Nothing is asked of anybody.
 func Search(query string, most int) []Hit {
 	return allCards().search(query, most)
 }
@@ -52,6 +61,7 @@ type index struct {
 
 type entry struct {
 	card       Card
+	names      []string // folded: the id, and those of the findings that this card explains before others
 	signatures []string // folded, those long enough to tell by themselves
 }
 
@@ -63,9 +73,15 @@ type place struct {
 
 // newIndex reads all words of the cards.
 func newIndex(cards []Card) *index {
-	x := &index{places: make(map[string][]place)}
+	x, explained := &index{places: make(map[string][]place)}, make(map[string]bool)
 	for i, c := range cards {
-		e := entry{card: c}
+		e := entry{card: c, names: []string{fold(c.ID)}}
+		for _, id := range c.Findings {
+			if !explained[id] {
+				explained[id] = true
+				e.names = append(e.names, fold(id))
+			}
+		}
 		for _, s := range c.Signature {
 			if folded := fold(s); len(folded) >= minSignature {
 				e.signatures = append(e.signatures, folded)
@@ -104,61 +120,94 @@ func weights(c Card) map[string]float64 {
 
 func (x *index) search(query string, most int) []Hit {
 	query = query[:min(len(query), maxQuery)]
-	scores := x.byWords(query)
-	whole := fold(query)
+	scores, whole := x.byWords(query)
+	text := fold(query)
 	var hits []Hit
 	for i, e := range x.entries {
-		if score := scores[i] + e.named(whole); score >= minScore {
-			hits = append(hits, Hit{e.card, score})
+		named := e.named(text)
+		if named > 0 || scores[i] > 0 && scores[i] >= minShare*whole {
+			hits = append(hits, Hit{e.card, scores[i] + named})
 		}
 	}
 	slices.SortStableFunc(hits, func(a, b Hit) int { return cmp.Compare(b.Score, a.Score) })
 	return near(hits[:min(len(hits), max(most, 0))])
 }
 
-// byWords adds up for each card what the words of the query find in it: rare words
-// count more, and each word counts by what it finds best.
-func (x *index) byWords(query string) []float64 {
-	total := make([]float64, len(x.entries))
+// byWords adds up for each card what the words of the query find in it, and what a
+// card would get that has them all in its title: each word counts by what it finds
+// best, and rare words count more.
+func (x *index) byWords(query string) (found []float64, whole float64) {
+	found = make([]float64, len(x.entries))
 	asked := words(query)
 	slices.Sort(asked)
 	asked = slices.Compact(asked)
 	for _, word := range asked[:min(len(asked), maxWords)] {
-		best := make([]float64, len(x.entries))
+		best, known := make([]float64, len(x.entries)), x.rare(0)
 		for own, places := range x.places {
 			like := alike(word, own)
 			if like == 0 {
 				continue
 			}
-			rare := 0.2 + 1/float64(1+len(places))
+			rare := x.rare(len(places))
+			if like >= pluralTerm {
+				known = min(known, rare)
+			}
 			for _, p := range places {
 				best[p.entry] = max(best[p.entry], like*p.weight*rare)
 			}
 		}
 		for i, score := range best {
-			total[i] += score
+			found[i] += min(score, known)
 		}
+		whole += known
 	}
-	return total
+	return found, whole
 }
 
-// named is what a query gets that holds the card's id, or one of its signatures, or
-// a good part of one.
-func (e *entry) named(whole string) float64 {
+// rare is how much a word tells that so many cards have (inverse document frequency).
+func (x *index) rare(cards int) float64 {
+	return math.Log(1 + float64(len(x.entries))/float64(1+cards))
+}
+
+// named is what a query gets that is the card's name, or holds one of its signatures,
+// or a good part of one.
+func (e *entry) named(text string) float64 {
 	best := 0.0
-	switch id := fold(e.card.ID); {
-	case whole == id:
-		best = 100
-	case len(whole) <= longest && len(id) <= longest && within(whole, id, 2):
-		best = 50
+	for _, name := range e.names {
+		switch {
+		case text == name:
+			return 100
+		case len(text) <= longest && len(name) <= longest && within(text, name, 2):
+			best = 50
+		}
+	}
+	if len(text) < minSignature {
+		return best
 	}
 	for _, s := range e.signatures {
-		if strings.Contains(whole, s) || len(whole) >= minSignature && strings.Contains(s, whole) {
-			share := float64(min(len(s), len(whole))) / float64(max(len(s), len(whole)))
-			best = max(best, 5+12*share)
+		if part := shared(s, text); part > 0 {
+			best = max(best, 5+15*part)
 		}
 	}
 	return best
+}
+
+// shared is how much of a signature a text has: the longest run of its words that is
+// in the text, if that tells anything by itself.
+func shared(signature, text string) float64 {
+	own := strings.Fields(signature)
+	padded := " " + text + " "
+	for size := len(own); size > 0; size-- {
+		if size < len(own) && (size < minRun || 2*size < len(own)) {
+			return 0
+		}
+		for at := range len(own) - size + 1 {
+			if strings.Contains(padded, " "+strings.Join(own[at:at+size], " ")+" ") {
+				return float64(size) / float64(len(own))
+			}
+		}
+	}
+	return 0
 }
 
 // near leaves out what is far behind the best.
@@ -173,22 +222,33 @@ func near(hits []Hit) []Hit {
 
 // alike is how far the word of a query is one of a card's: 0 is not at all.
 func alike(asked, own string) float64 {
-	switch {
-	case asked == own:
+	if asked == own {
 		return exactTerm
-	case isNumber(asked), isNumber(own):
+	}
+	short, long := asked, own
+	if len(short) > len(long) {
+		short, long = long, short
+	}
+	switch {
+	case isNumber(asked), isNumber(own), len(short) < 3:
 		return 0 // 301 is not nearly 302
-	case len(asked) >= 4 && strings.HasPrefix(own, asked), len(own) >= 4 && strings.HasPrefix(asked, own):
-		return prefixTerm
-	case len(asked) < 4:
-		return 0
-	}
-	allowed := 1
-	if len(asked) >= 8 {
-		allowed = 2
-	}
-	if within(asked, own, allowed) {
+	case strings.HasPrefix(long, short):
+		return begins(short, long)
+	case len(short) >= 4 && within(asked, own, 1):
 		return typoTerm
+	case len(short) >= 6 && within(asked, own, 2):
+		return typosTerm
+	}
+	return 0
+}
+
+// begins is how far one word is another that it begins.
+func begins(short, long string) float64 {
+	switch rest := long[len(short):]; {
+	case rest == "s" || rest == "es" || rest == "ed" || rest == "d" || rest == "ing":
+		return pluralTerm
+	case len(short) >= 4 && 3*len(short) >= 2*len(long):
+		return prefixTerm
 	}
 	return 0
 }
@@ -232,12 +292,17 @@ func within(a, b string, most int) bool {
 const longest = 40
 
 // empty are words that say nothing.
-var empty = map[string]bool{
-	"the": true, "and": true, "for": true, "with": true, "that": true, "this": true, "from": true, "not": true, "are": true, "was": true,
-	"has": true, "its": true, "error": true, "you": true, "but": true, "when": true, "what": true, "why": true, "how": true, "does": true,
-	"to": true, "is": true, "it": true, "of": true, "in": true, "on": true, "or": true, "an": true, "at": true, "as": true, "be": true, "my": true,
-	"http": true, "https": true, "example": true, "code": true,
-}
+var empty = func() map[string]bool {
+	out := make(map[string]bool)
+	for _, word := range strings.Fields(`
+		the and for with that this from not are was has its error errors you but when what why how does do did to is it of in on or an at as
+		be my me we our your he she they them there their then than so if by no yes can cannot could would should will get gets got have had
+		been being am any all some while where which who after before about into out up over just only please help http https example code
+		while trying try happens happen want need use using used wrong problem issue fails failed failure`) {
+		out[word] = true
+	}
+	return out
+}()
 
 // words are the words of a text in small letters, without those that say nothing.
 func words(text string) []string {

@@ -18,6 +18,15 @@ func TestAnErrorTextFindsItsCard(t *testing.T) {
 		{"an issue", "golang/go#71161", "go-redirect-backslash"},
 		{"a word of the mechanism", "SSL stripping", "hsts-missing"},
 		{"an acronym", "CWE-601", "open-redirect"},
+		{"the id of a finding", "host-from-request", "host-header-redirect"},
+		{"the id of a finding with a letter wrong", "post-anwsered-page", "refresh-resubmits"},
+		{"Django's refusal", "django.core.exceptions.DisallowedHost: Invalid HTTP_HOST header: 'evil.example'. You may need to add 'evil.example' to ALLOWED_HOSTS.", "host-header-redirect"},
+		{"Rails' refusal", `Unsafe redirect to "https://evil.example/", pass allow_other_host: true to redirect anyway.`, "open-redirect"},
+		{"Chromium's refusal", "net::ERR_UNSAFE_REDIRECT", "redirect-to-nothing"},
+		{"a word with two letters wrong", "dubble order", "double-click-two-orders"},
+		{"what people say", "customer was charged twice", "double-click-two-orders"},
+		{"what people call it", "trailing slash", "slash-redirect-loses-post"},
+		{"a product and its trouble", "cloudflare flexible ssl loop", "x-forwarded-proto-loop"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -44,9 +53,26 @@ func TestEverySignatureFindsItsCard(t *testing.T) {
 	}
 }
 
+func TestEveryFindingFindsItsCardAlone(t *testing.T) {
+	t.Parallel()
+	for _, c := range All() {
+		for _, id := range c.Findings {
+			want, _ := For(id)
+			if hits := Search(id, 5); len(hits) == 0 || hits[0].Card.ID != want {
+				t.Errorf("%s finds %v, want %s first", id, ids(hits), want)
+			}
+		}
+	}
+}
+
 func TestASearchForNothingFindsNothing(t *testing.T) {
 	t.Parallel()
-	for _, query := range []string{"", " ", "the", "zzzzqqq xkcdwww", "%%%", "\x00\xff"} {
+	for _, query := range []string{
+		"", " ", "the", "zzzzqqq xkcdwww", "%%%", "\x00\xff",
+		"how do I cook rice", "weather tomorrow", "how to install postgres", "python list comprehension", "segmentation fault", "permission denied",
+		"mysql deadlock found when trying to get lock", "kubernetes pod crash", "out of memory", "disk full", "CSRF verification failed",
+		"client intended to send too large body", "rewrite or internal redirection cycle while internally redirecting to",
+	} {
 		if hits := Search(query, 5); len(hits) > 0 {
 			t.Errorf("%q finds %v", query, ids(hits))
 		}
