@@ -290,3 +290,43 @@ func TestGosTransportSendsAgainByTheKey(t *testing.T) {
 		transport.CloseIdleConnections()
 	}
 }
+
+// With Expect the first body is not sent at all, the second is; informational
+// answers on the way are none.
+func TestExpectAndEarlyHints(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		var bodies []string
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/" {
+				w.Header().Set("Location", "http://127.0.0.1:1/not-here")
+				w.WriteHeader(http.StatusEarlyHints)
+				w.Header().Set("Location", "/b")
+				w.WriteHeader(http.StatusTemporaryRedirect)
+				return
+			}
+			text, err := io.ReadAll(r.Body)
+			bodies = append(bodies, fmt.Sprint(r.Proto, " ", string(text), " ", err))
+		}))
+		server.EnableHTTP2 = http2
+		server.StartTLS()
+		transport := server.Client().Transport.(*http.Transport)
+		transport.ExpectContinueTimeout = time.Minute
+		made := 0
+		r := request(t, "POST", server.URL+"/", "", "Expect", "100-continue")
+		r.ContentLength = 4
+		r.GetBody = func() (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(readFunc(func([]byte) (int, error) { made++; return 0, io.EOF }), strings.NewReader("text"))), nil
+		}
+		r.Body, _ = r.GetBody()
+		resp, err := (&seeother.Client{Transport: transport}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[http2] + " text <nil>"; len(bodies) != 1 || bodies[0] != want || made != 1 {
+			t.Errorf("http2 %v: %q, and %d bodies were begun", http2, bodies, made)
+		}
+		server.Close()
+	}
+}

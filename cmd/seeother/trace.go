@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -178,6 +179,9 @@ func resolved(texts []string) (map[string]string, error) {
 		parts := strings.SplitN(text, ":", 3)
 		if len(parts) < 3 || parts[0] == "" || parts[1] == "" {
 			return nil, fmt.Errorf("--resolve %q: want HOST:PORT:ADDRESS", text)
+		}
+		if port, err := strconv.ParseUint(parts[1], 10, 16); err != nil || port == 0 {
+			return nil, fmt.Errorf("--resolve %q: port %q: want 1 to 65535", text, parts[1])
 		}
 		out[strings.ToLower(parts[0]+":"+parts[1])] = strings.Trim(parts[2], "[]")
 	}

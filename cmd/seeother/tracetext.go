@@ -302,6 +302,9 @@ func (b *traceText) ending(e *trace.End) {
 }
 
 func (b *traceText) others(all []trace.Other) {
+	if len(all) == 0 {
+		return
+	}
 	b.out.WriteString("\nOther clients:\n")
 	var same []string
 	for _, o := range all {

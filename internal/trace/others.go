@@ -107,6 +107,9 @@ func (p *profile) cell(status int, method string) cell {
 // What a server answers to another request than the trace's, nobody knows.
 func compare(t *Trace, method string) []Other {
 	out := make([]Other, 0, len(profiles))
+	if t.Hops[0].Status == 0 {
+		return out // there was no answer to do something with
+	}
 	for i := range profiles {
 		p := &profiles[i]
 		if p.cell(http.StatusFound, method) == never {

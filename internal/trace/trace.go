@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/seeother/seeother"
@@ -103,7 +104,7 @@ func (c *Config) complete() error {
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
 	}
-	errs := []error{checkMethod(c.Method), checkHeader(c.Header)}
+	errs := []error{checkMethod(c.Method), checkHeader(c.Header), checkHost(c.Header.Get("Host"))}
 	if c.MaxHops < 1 || c.MaxHops > MaxHops {
 		errs = append(errs, fmt.Errorf("%d hops: want 1 to %d", c.MaxHops, MaxHops))
 	}
@@ -163,6 +164,14 @@ func checkHeader(h http.Header) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkHost takes no Host that the Transport would leave out without a word.
+func checkHost(host string) error {
+	if !httpguts.ValidHostHeader(host) {
+		return fmt.Errorf("header Host: %q is no host", short(host))
+	}
+	return nil
 }
 
 // isToken is "token" of RFC 9110 section 5.6.2.

@@ -272,7 +272,7 @@ func TestSlowServers(t *testing.T) {
 		t.Errorf("%+v", seen.End)
 	}
 	never := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	if seen := run(t, Config{URL: never, Timeout: 200 * time.Millisecond}); seen.End.Kind != TimedOut || seen.Hops[0].Error == "" {
+	if seen := run(t, Config{URL: never, Timeout: 200 * time.Millisecond}); seen.End.Kind != TimedOut || seen.Hops[0].Error == "" || len(seen.Others) > 0 {
 		t.Errorf("%+v", seen.End)
 	}
 }
@@ -483,6 +483,8 @@ func TestConfigsThatMakeNoSense(t *testing.T) {
 		"CONNECT":                  {URL: "http://127.0.0.1/", Method: "CONNECT"},
 		"a length of its own":      {URL: "http://127.0.0.1/", Header: http.Header{"Content-Length": {"3"}}},
 		"a header in a header":     {URL: "http://127.0.0.1/", Header: http.Header{"X": {"a\r\nY: b"}}},
+		"a Host that is none":      {URL: "http://127.0.0.1/", Header: http.Header{"Host": {"a b"}}},
+		"a Host with a path":       {URL: "http://127.0.0.1/", Header: http.Header{"Host": {"a/b"}}},
 		"hops without end":         {URL: "http://127.0.0.1/", MaxHops: MaxHops + 1},
 		"a time before now":        {URL: "http://127.0.0.1/", Timeout: -1},
 		"a body without end":       {URL: "http://127.0.0.1/", Body: make([]byte, MaxBody+1)},
