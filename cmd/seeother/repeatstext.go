@@ -147,7 +147,7 @@ func (t *repeatsText) notes(s *repeats.Summary) {
 		{s.OtherBody, "repetition", "with another length of the body: not counted"},
 		{s.OtherKey, "repetition", "with another Idempotency-Key: not counted"},
 		{s.Late, "line", "further out of order than the window: what belongs to them may be missing"},
-		{s.Dropped, "client", "forgotten early, as --max-clients or --max-requests was reached: some may be missing"},
+		{s.Dropped, "client", "forgotten early, as --max-clients, --max-requests or the bytes held (48 MiB) were reached: some may be missing"},
 		{s.Crowded, "time", "one client had too many requests in the window: some may be missing"},
 		{s.Uncounted, "finding", "on more routes than are counted: left out"},
 	} {

@@ -40,6 +40,7 @@ type Limits struct {
 	Line     int // the longest line that is read, in bytes; 1 MiB
 	Clients  int // clients that are watched at one time; 50,000
 	Requests int // requests of theirs that are held at one time; 200,000
+	Text     int // bytes of targets in these; 48 MiB
 	Each     int // requests held of one client; 512
 	Routes   int // routes that are counted; 10,000
 	Target   int // bytes of a target that are kept; 512
@@ -78,7 +79,7 @@ func (o Options) withDefaults() (Options, error) {
 	for _, x := range []struct {
 		at     *int
 		preset int
-	}{{&l.Line, 1 << 20}, {&l.Clients, 50_000}, {&l.Requests, 200_000}, {&l.Each, 512}, {&l.Routes, 10_000}, {&l.Target, 512}, {&l.Files, 32}} {
+	}{{&l.Line, 1 << 20}, {&l.Clients, 50_000}, {&l.Requests, 200_000}, {&l.Text, 48 << 20}, {&l.Each, 512}, {&l.Routes, 10_000}, {&l.Target, 512}, {&l.Files, 32}} {
 		if *x.at < 0 {
 			return o, errors.New("a limit is below 0")
 		}

@@ -111,6 +111,9 @@ func TestLimits(t *testing.T) {
 	if s := sum(many.String(), Limits{Requests: 50}); s.Dropped != 250 || s.Submissions != 300 {
 		t.Errorf("requests: %+v", s)
 	}
+	if s := sum(many.String(), Limits{Text: 50}); s.Dropped == 0 || s.Submissions != 300 { // a target has 5 bytes
+		t.Errorf("text: %+v", s)
+	}
 	one := lines("0 1.1.1.1 POST /a 200") + strings.Repeat(lines("1 1.1.1.1 GET /b 200"), 100)
 	if s := sum(one, Limits{Each: 20}); s.Crowded == 0 || s.Submissions != 1 {
 		t.Errorf("each: %+v", s)

@@ -25,6 +25,16 @@ type event struct {
 	chained    bool // it is a part of a chain that was told
 }
 
+func (ev *event) text() int { return len(ev.target) + len(ev.location) }
+
+func textOf(events []event) int {
+	n := 0
+	for i := range events {
+		n += events[i].text()
+	}
+	return n
+}
+
 type scheme uint8
 
 const (
@@ -113,6 +123,7 @@ type watcher struct {
 	clients        map[uint64]*client
 	oldest, newest *client // by their last request
 	requests       int     // held, of all clients
+	text           int     // bytes of targets in them
 	addresses      map[uint64]*address
 	before         lookbackRing
 	strings        map[string]string
@@ -290,6 +301,7 @@ func (w *watcher) leave(c *client) {
 		w.endRun(&c.runs[i])
 	}
 	w.requests -= len(c.events)
+	w.text -= textOf(c.events)
 	w.unlink(c)
 	delete(w.clients, c.key)
 	if c.address.clients--; c.address.clients == 0 {
@@ -312,6 +324,7 @@ func (w *watcher) add(c *client, ev event) {
 	}
 	c.events = slices.Insert(c.events, at, ev)
 	w.requests++
+	w.text += ev.text()
 	if at < c.judged { // later than the window allows
 		w.tally.late++
 		c.judged++
@@ -332,7 +345,7 @@ func (w *watcher) bound(c *client, now int64) {
 		w.cut(c, len(c.events)/2)
 		w.tally.crowded++
 	}
-	for w.requests > w.limits.Requests && w.oldest != nil {
+	for (w.requests > w.limits.Requests || w.text > w.limits.Text) && w.oldest != nil {
 		w.tally.dropped++
 		w.leave(w.oldest)
 	}
@@ -362,6 +375,7 @@ func (w *watcher) forget(c *client, before int64) {
 // cut drops the first n events.
 func (w *watcher) cut(c *client, n int) {
 	n = min(n, c.judged)
+	w.text -= textOf(c.events[:n])
 	c.events = slices.Delete(c.events, 0, n)
 	c.judged -= n
 	w.requests -= n

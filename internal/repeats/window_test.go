@@ -15,6 +15,7 @@ func FuzzWindow(f *testing.F) {
 	f.Fuzz(func(t *testing.T, moves []byte, clients, requests uint8) {
 		o := mustDefaults(t)
 		o.Limits.Clients, o.Limits.Requests, o.Limits.Each, o.Limits.Routes = int(clients)+1, int(requests)+1, 16, 3
+		o.Limits.Text = 100
 		w := newWatcher(o, newTally(o.Limits))
 		s := &source{file: File{Name: "x"}}
 		now := int64(began) * 1000
@@ -30,12 +31,15 @@ func FuzzWindow(f *testing.F) {
 					t.Fatalf("%d of %d are judged", c.judged, len(c.events))
 				}
 			}
+			if w.text > o.Limits.Text {
+				t.Fatalf("%d bytes of targets", w.text)
+			}
 			if held != w.requests || held > o.Limits.Requests || len(w.clients) > o.Limits.Clients {
 				t.Fatalf("%d of %d requests, %d clients", held, w.requests, len(w.clients))
 			}
 		}
 		w.end()
-		if w.requests != 0 || len(w.clients) != 0 || len(w.addresses) != 0 || w.newest != nil {
+		if w.requests != 0 || w.text != 0 || len(w.clients) != 0 || len(w.addresses) != 0 || w.newest != nil {
 			t.Errorf("%d requests, %d clients, %d addresses are left", w.requests, len(w.clients), len(w.addresses))
 		}
 	})
