@@ -69,7 +69,7 @@ func TestATrailerThatNamesTheBytesOfAPageGoesWithThem(t *testing.T) {
 // too, and not by its compressed bytes alone.
 func TestAPageThatUnfoldsIsNotHeld(t *testing.T) {
 	t.Parallel()
-	const size = 64 << 20 // in 64 KiB of gzip
+	const size = 16 << 20 // in 16 KiB of gzip
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	for range size >> 20 {
