@@ -472,3 +472,103 @@ func TestRedirectsThatAreNotListedAreTold(t *testing.T) {
 		t.Errorf("%d listed, %d counted, %q", len(c.report.Edges), s.Redirects, s.Notes)
 	}
 }
+
+// path is a trail through URLs; the last one has a status of its own.
+func path(t *testing.T, status, last int, urls ...string) *trail {
+	t.Helper()
+	out := &trail{}
+	for i, text := range urls {
+		a := &answer{url: mustParse(t, text), header: http.Header{}, Exchange: Exchange{Method: "GET", URL: text, Status: status}}
+		if i > 0 {
+			out.targets = append(out.targets, a.url)
+		}
+		if i == len(urls)-1 {
+			a.Status = last
+		}
+		out.hops = append(out.hops, a)
+	}
+	return out
+}
+
+// What looks like a fault, and is what a site must do.
+func TestFindingsThatAnAuthorWouldRefuse(t *testing.T) {
+	t.Parallel()
+	const login = "https://a.example/login?next=/account"
+	hungUp := path(t, 302, 0, "https://a.example/a", "https://b.example/")
+	hungUp.end, hungUp.why = silent, "read: connection reset by peer"
+	mixed := path(t, 301, 200, "https://a.example/old", "https://a.example/account", login)
+	mixed.hops[1].Status = 302
+	for name, c := range map[string]struct {
+		trail *trail
+		want  string
+	}{
+		"https first and www then, as lists of HSTS want it": {path(t, 301, 200, "http://a.example/x", "https://a.example/x", "https://www.a.example/x"), ""},
+		"www first, and https then":                          {path(t, 301, 200, "http://a.example/x", "http://www.a.example/x", "https://www.a.example/x"), "chain warning"},
+		"https, www, and a slash":                            {path(t, 301, 200, "http://a.example/x", "https://a.example/x", "https://www.a.example/x", "https://www.a.example/x/"), "chain warning"},
+		"https to another path, and on":                      {path(t, 302, 200, "http://a.example/x", "https://a.example/y", "https://a.example/z"), "chain warning"},
+		"a move to a page that wants a login":                {mixed, ""},
+		"a page that wants a login at another host":          {path(t, 302, 200, "https://a.example/old", "https://a.example/account", "https://sso.example/?return=https%3A%2F%2Fa.example%2Faccount"), ""},
+		"two moves and a login":                              {path(t, 302, 200, "https://a.example/older", "https://a.example/old", "https://a.example/account", login), "chain warning"},
+		"another site that refuses robots by 999":            {path(t, 302, 999, "https://a.example/a", "https://b.example/"), ""},
+		"another site that fails":                            {path(t, 302, 500, "https://a.example/a", "https://b.example/"), "broken-target warning"},
+		"another site that fails, for good":                  {path(t, 301, 502, "https://a.example/a", "https://b.example/"), "permanent-not warning"},
+		"another site without the page":                      {path(t, 302, 404, "https://a.example/a", "https://b.example/"), "broken-target error"},
+		"the site's own page fails":                          {path(t, 302, 500, "https://a.example/a", "https://www.a.example/"), "broken-target error"},
+		"another site that hangs up":                         {hungUp, "broken-target warning"},
+	} {
+		var got []string
+		for _, f := range judge(c.trail, "") {
+			got = append(got, f.ID+" "+string(f.Severity))
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// robots.txt may be anything.
+func TestHostileRobots(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		out    bool // the audit stays out
+	}{
+		"without end": {func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := fmt.Fprintf(w, "User-agent: *\nDisallow: /no\nCrawl-delay: 31536000\n"); err != nil {
+					return
+				}
+			}
+		}, false},
+		"one line without end": {func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := fmt.Fprint(w, "Disallow: /"); err != nil {
+					return
+				}
+			}
+		}, false},
+		"redirects without end": {func(w http.ResponseWriter, r *http.Request) { send(302, "/robots.txt?"+r.URL.RawQuery+"x")(w, r) }, false},
+		"a redirect to a file":  {send(302, "file:///etc/passwd"), false},
+		"an error":              {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, true},
+		"nothing":               {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
+		"a slow drip":           {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false},
+		"many stars": {func(w http.ResponseWriter, _ *http.Request) {
+			for range 400 {
+				_, _ = fmt.Fprintf(w, "User-agent: *\nDisallow: /%s$\n", strings.Repeat("*a", 500))
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked requests
+			srv := site(t, asked.of(map[string]http.HandlerFunc{"/robots.txt": c.answer, "/": show("<a href=/" + strings.Repeat("a", 3000) + "b>")}))
+			_, err := Run(t.Context(), Options{Start: mustParse(t, srv.URL), Rate: -1, Timeout: 2 * time.Second})
+			if errors.Is(err, ErrKeptOut) != c.out || !c.out && err != nil {
+				t.Errorf("%v", err)
+			}
+			if len(asked.got) > 10 {
+				t.Errorf("%d requests", len(asked.got))
+			}
+		})
+	}
+}

@@ -43,7 +43,7 @@ func judgeHop(t *trail, i int, seen string) []Finding {
 		return out
 	}
 	next := t.hops[i+1]
-	temporary := i+1 < len(t.targets) && !permanent(next.Status)
+	temporary := i+1 < len(t.targets) && !permanent(next.Status) && !asksLogin(to, t.targets[i+1])
 	if temporary && sameButFor(a.url, to) == "" {
 		out = append(out, found("permanent-not", pattern(a.url)+" "+pattern(to), seen, t.evidence()[i:min(i+2, len(t.evidence()))],
 			"%s %s answers %d to %s, which answers %d and sends the client elsewhere for now: a browser keeps the first for good", a.Method, a.URL, a.Status, next.URL, next.Status))
@@ -91,7 +91,7 @@ func judgeEnd(t *trail, seen string) []Finding {
 		if len(t.targets) == 0 {
 			return []Finding{found("no-answer", originOf(first.url)+" "+t.why, seen, t.evidence(), "%s %s: %s", first.Method, first.URL, t.why)}
 		}
-		return []Finding{found("broken-target", last.URL, seen, t.evidence(), "%s %s leads to %s, which gives no answer: %s", first.Method, first.URL, last.URL, t.why)}
+		return []Finding{found("broken-target", last.URL, seen, t.evidence(), "%s %s leads to %s, which gives no answer: %s", first.Method, first.URL, last.URL, t.why).as(t.severity(Error))}
 	case arrived:
 		return judgeArrival(t, seen)
 	}
@@ -106,20 +106,66 @@ func judgeArrival(t *trail, seen string) []Finding {
 	from := t.hops[len(t.hops)-2]
 	if permanent(from.Status) {
 		return []Finding{found("permanent-not", last.URL, seen, t.evidence(), "%s %s answers %d, for good, to %s, which answers %d: people get an error, and browsers keep the way to it",
-			from.Method, from.URL, from.Status, last.URL, last.Status).as(Error)}
+			from.Method, from.URL, from.Status, last.URL, last.Status).as(t.severity(Error))}
 	}
-	return []Finding{found("broken-target", last.URL, seen, t.evidence(), "%s %s answers %d to %s, which answers %d", from.Method, from.URL, from.Status, last.URL, last.Status)}
+	return []Finding{found("broken-target", last.URL, seen, t.evidence(), "%s %s answers %d to %s, which answers %d", from.Method, from.URL, from.Status, last.URL, last.Status).as(t.severity(Error))}
 }
 
-// broken: there is no page. 401 and 403 want a login, and 503 and 429 pass.
+// severity is less where another site fails: that may pass, or be its way to
+// refuse an audit.
+func (t *trail) severity(own Severity) Severity {
+	last := t.last()
+	if siteOf(last.url) != siteOf(t.hops[0].url) && (last.Status == 0 || last.Status >= 500) {
+		return Warning
+	}
+	return own
+}
+
+// broken: there is no page. 401 and 403 want a login, 503 and 429 pass, and there
+// is no status above 599: 999 is how some sites refuse robots.
 func broken(status int) bool {
-	return status == http.StatusNotFound || status == http.StatusGone || status >= 500 && status != http.StatusServiceUnavailable
+	return status == http.StatusNotFound || status == http.StatusGone || status >= 500 && status < 600 && status != http.StatusServiceUnavailable
+}
+
+// asksLogin reports whether a redirect is a page's way to ask who is there: it
+// goes to a page that is named so, or takes the way back along.
+func asksLogin(from, to *url.URL) bool {
+	if loginName.MatchString(to.EscapedPath()) {
+		return true
+	}
+	for _, values := range to.Query() {
+		if back, err := from.Parse(values[0]); err == nil && values[0] != "" && len(from.Path) > len("/") && back.Path == from.Path {
+			return true
+		}
+	}
+	return false
+}
+
+var loginName = regexp.MustCompile(`(?i)/(wp-)?(login|log-in|signin|sign-in|sign_in|sso|oauth2?|authorize)\b`)
+
+// hopsThatCount are a trail's redirects from one that could lead further: without
+// the way to https on the same host, which HSTS wants as the first step, and
+// without a last one that asks for a login.
+func (t *trail) hopsThatCount() (first, n int) {
+	from, to := t.hops[0].url, t.targets[0]
+	if from.Scheme == "http" && to.Scheme == "https" && from.Hostname() == to.Hostname() && from.RequestURI() == to.RequestURI() {
+		first = 1
+	}
+	n = len(t.targets) - first
+	if last := len(t.targets) - 1; last > 0 && asksLogin(t.targets[last-1], t.targets[last]) {
+		n--
+	}
+	return first, n
 }
 
 // judgeChain is about this site's own redirects: what another site does behind
 // them is its own affair, and so is a permanent redirect that was found already.
 func judgeChain(t *trail, already []Finding, seen string) []Finding {
-	if len(t.targets) < 2 || t.end == looped || t.end == tooMany || siteOf(t.hops[0].url) != siteOf(t.hops[1].url) {
+	if len(t.targets) < 2 || t.end == looped || t.end == tooMany {
+		return nil
+	}
+	first, n := t.hopsThatCount()
+	if n < 2 || siteOf(t.hops[first].url) != siteOf(t.hops[first+1].url) {
 		return nil
 	}
 	for _, f := range already {
@@ -127,8 +173,8 @@ func judgeChain(t *trail, already []Finding, seen string) []Finding {
 			return nil
 		}
 	}
-	return []Finding{found("chain", pattern(t.hops[1].url), seen, t.evidence(), "%s %s takes %s to arrive at %s: %s redirects itself",
-		t.hops[0].Method, t.hops[0].URL, counted(len(t.targets), "redirect"), t.goal(), t.hops[1].URL)}
+	return []Finding{found("chain", pattern(t.hops[first+1].url), seen, t.evidence(), "%s %s takes %s to arrive at %s: %s redirects itself",
+		t.hops[0].Method, t.hops[0].URL, counted(len(t.targets), "redirect"), t.goal(), t.hops[first+1].URL)}
 }
 
 // goal is where the last redirect leads.
