@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a client may take on a busy machine.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // message is one request for a client to send. Without a body it is "".
 type message struct {
@@ -99,7 +99,7 @@ func curl(t *testing.T, pinned bool, at ports) client {
 	need(t, "curl", err)
 	options := map[string][]string{"GET": {}, "HEAD": {"-I"}, "POST": {"-d", sentBody}, "PUT": {"-T", "-"}}
 	return func(m message) error {
-		args := []string{"-q", "-sS", "-k", "-L", "-m", "60", "--noproxy", "*", "-o", os.DevNull}
+		args := []string{"-q", "-sS", "-k", "-L", "-m", "120", "--noproxy", "*", "-o", os.DevNull}
 		for _, to := range at.args(":%s:127.0.0.1:%s") {
 			args = append(args, "--connect-to", to)
 		}

@@ -331,3 +331,40 @@ func TestConnectionsAreClosed(t *testing.T) {
 		closed.Wait()
 	}
 }
+
+// A header that comes byte by byte is over with the time for everything.
+func TestAHeaderThatDrips(t *testing.T) {
+	t.Parallel()
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }() // the client is gone
+		_, err = io.WriteString(conn, "HTTP/1.1 302 Found\r\nX: ")
+		for err == nil {
+			time.Sleep(5 * time.Millisecond)
+			_, err = io.WriteString(conn, "x")
+		}
+	})
+	if seen := run(t, Config{URL: base, Timeout: 300 * time.Millisecond}); seen.End.Kind != TimedOut || seen.End.Text != "no answer in time" {
+		t.Errorf("%+v", seen.End)
+	}
+}
+
+// Names of this machine, behind an international spelling and in numbers.
+func TestSpellingsOfThisMachine(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"2130706433", "0x7f.1", "127.1", "127.0.0.1.", "ⓛocalhost", "localhost.", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[::]", "0.0.0.0"} {
+		public := &seeming{answer: "HTTP/1.1 302 Found\r\nLocation: http://" + host + ":1/secret\r\nContent-Length: 0\r\n\r\n"}
+		seen := runThrough(t, Config{URL: "http://203.0.113.7/"}, func(ctx context.Context, kind, address string) (net.Conn, error) {
+			if address != "203.0.113.7:80" {
+				t.Errorf("%s: %s is dialed", host, address)
+			}
+			return public.dial(ctx, kind, address)
+		})
+		if seen.End.Kind != Refused || len(seen.Hops) != 1 {
+			t.Errorf("%s: %+v after %d hops", host, seen.End, len(seen.Hops))
+		}
+	}
+}

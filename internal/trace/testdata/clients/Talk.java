@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.SecureRandom;
 import java.security.cert.X509Certificate;
 import java.util.*;
+import java.util.concurrent.TimeUnit;
 import javax.net.SocketFactory;
 import javax.net.ssl.*;
 import okhttp3.*;
@@ -46,6 +47,8 @@ public class Talk {
     tls.init(null, new TrustManager[] {new Anybody()}, new SecureRandom());
     OkHttpClient client = new OkHttpClient.Builder()
         .proxy(Proxy.NO_PROXY)
+        .readTimeout(2, TimeUnit.MINUTES)
+        .connectTimeout(2, TimeUnit.MINUTES)
         .dns(host -> List.of(InetAddress.getByAddress(host, new byte[] {127, 0, 0, 1})))
         .socketFactory(new Sockets())
         .sslSocketFactory(tls.getSocketFactory(), new Anybody())

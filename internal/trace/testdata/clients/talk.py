@@ -16,7 +16,7 @@ print("python-requests", requests.__version__, flush=True)
 for line in sys.stdin:
     method, url, body, *headers = line.rstrip("\n").split("\t")
     try:
-        requests.request(method, url, data=body or None, headers=dict(h.split(": ", 1) for h in headers), timeout=30, verify=False)
+        requests.request(method, url, data=body or None, headers=dict(h.split(": ", 1) for h in headers), timeout=120, verify=False)
         print("ok", flush=True)
     except requests.RequestException as e:
         print(repr(e).replace("\n", " "), flush=True)
