@@ -40,7 +40,7 @@ func (f *Forms) showPage(w http.ResponseWriter, r *http.Request, v *visit) {
 func (f *Forms) missing(w http.ResponseWriter, r *http.Request, v *visit, err error) {
 	p := problem.Details{
 		Type: "page-not-kept", Title: "This page is no longer kept", Status: http.StatusNotFound,
-		Detail: "It showed the answer to a form that was sent from this browser some time ago. What was sent was received then, and is not sent again.",
+		Detail: "It showed the answer to a form, for a while, and to the browser alone that sent it. What was sent was received then, and is not sent again.",
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		p = problem.Details{
