@@ -74,7 +74,16 @@ func (f *repeatsFlags) add(verb *cobra.Command) {
 	flags.IntVar(&f.options.Limits.Requests, "max-requests", 200_000, "hold at most so many `requests` of theirs")
 	flags.IntVar(&f.options.Limits.Line, "max-line", 1<<20, "skip lines of more `bytes`")
 	_ = verb.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{formatText, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
+	_ = verb.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions(logFormats(), cobra.ShellCompDirectiveNoFileComp))
 	_ = verb.RegisterFlagCompletionFunc("sure", cobra.FixedCompletions(sureLevels, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func logFormats() []string {
+	var names []string
+	for _, f := range repeats.Formats() {
+		names = append(names, string(f))
+	}
+	return names
 }
 
 var sureLevels = []string{"high", "medium", "low"}

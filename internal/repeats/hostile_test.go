@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -53,12 +52,13 @@ var hostileLogs = map[string]func(b []byte, n int64) []byte{
 }
 
 // BenchmarkHostile reads logs that are made to fill memory: -size bytes of each. Run
-// one at a time: the system's memory is that of the whole process.
+// one at a time: the memory is that of the whole process.
 func BenchmarkHostile(b *testing.B) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(192 << 20))
 	for name, line := range hostileLogs {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(*logSize)
+			before, _ := used()
 			for b.Loop() {
 				r, err := Read(context.Background(), []File{Stream("-", &hostileLog{size: *logSize, line: line})}, Options{})
 				if err != nil {
@@ -66,9 +66,7 @@ func BenchmarkHostile(b *testing.B) {
 				}
 				b.ReportMetric(float64(r.Summary.Requests), "requests")
 			}
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			b.ReportMetric(float64(m.Sys>>20), "MiB-sys")
+			reportUse(b, before)
 		})
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
+	"time"
 )
 
 func text(name, log string) File {
@@ -104,14 +104,20 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.SetBytes(*logSize)
 	b.ReportAllocs()
+	before, _ := used()
 	for b.Loop() {
 		if _, err := Read(context.Background(), []File{OSFile(name)}, Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	b.ReportMetric(float64(m.Sys>>20), "MiB-sys")
+	reportUse(b, before)
+}
+
+// reportUse tells the time on cores of each round, and the most memory of the process.
+func reportUse(b *testing.B, before time.Duration) {
+	cpu, rss := used()
+	b.ReportMetric((cpu-before).Seconds()/float64(b.N), "cpu-s/op")
+	b.ReportMetric(rss, "MiB-rss")
 }
 
 // BenchmarkJSON parses a line as docs/repeats.md recommends it.

@@ -173,7 +173,7 @@ func TestSecretsAndTerminals(t *testing.T) {
 			t.Errorf("%s: %s, want %s", addr, got, want)
 		}
 	}
-	if got := printable("a\x1b[31m\u009b\u202eb\xff"); got != "a�[31m��b�" {
+	if got := printable("a\x1b[31m\u009b\u202eb\xff\u200b\u200e\n ä…"); got != "a�[31m��b���� ä…" {
 		t.Errorf("%q", got)
 	}
 	for path, want := range map[string]string{

@@ -1,6 +1,9 @@
 package repeats
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // routeOf is the path of a target with what names one thing folded to {id}: digits,
 // UUIDs, long hexadecimal numbers and tokens.
@@ -82,10 +85,11 @@ func maskAddress(addr string) string {
 	return "(name)"
 }
 
-// printable has what a terminal might obey replaced.
+// printable has what a terminal might obey replaced, and what nobody sees: escapes,
+// marks of direction, characters without width.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if !unicode.IsPrint(r) {
 			return '�'
 		}
 		return r
