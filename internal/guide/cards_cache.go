@@ -131,13 +131,13 @@ func curlsTwice(hsts string) act {
 				return false, nil, "", fmt.Errorf("curl: %w: %s", err, said)
 			}
 		}
-		clear := 0
+		inClear := 0
 		for _, s := range w.all() {
 			if strings.Contains(s.Text, "in the clear") {
-				clear++
+				inClear++
 			}
 		}
-		return clear > 1, w.all(), version, nil
+		return inClear > 1, w.all(), version, nil
 	}
 }
 
@@ -156,7 +156,7 @@ func namedSite(lab *Lab, w *witness, hsts string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	clear, err := lab.Serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	plainHTTP, err := lab.Serve(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.note("GET http://%s/ in the clear -> 308 https://shop.example/", r.Host)
 		sendTo(rw, http.StatusPermanentRedirect, "https://shop.example/")
 	}))
@@ -169,7 +169,7 @@ func namedSite(lab *Lab, w *witness, hsts string) ([]string, error) {
 	}
 	return []string{
 		"-q", "-sS", "--noproxy", "*", "-L", "--hsts", filepath.Join(dir, "hsts"), "--cacert", cert,
-		"--connect-to", "shop.example:80:" + strings.TrimPrefix(clear, "http://"),
+		"--connect-to", "shop.example:80:" + strings.TrimPrefix(plainHTTP, "http://"),
 		"--connect-to", "shop.example:443:" + strings.TrimPrefix(secure, "https://"), "http://shop.example/",
 	}, nil
 }

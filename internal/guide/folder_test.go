@@ -63,7 +63,7 @@ func TestAFolderIsRemovedThoughSomethingStillWritesIntoIt(t *testing.T) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for i := 0; i < 200; i++ {
+		for range 200 {
 			select {
 			case <-stop:
 				return

@@ -14,7 +14,7 @@ func hold(dir string) (release func(), ok bool) {
 	if err != nil {
 		return func() {}, false
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // descriptors are small
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close()
 		return func() {}, false
 	}

@@ -302,7 +302,7 @@ func asked(ctx context.Context, id string, secure bool, h http.Handler) (Outcome
 // Each card can be asked of a server, or says why not and what to do instead.
 func TestACardThatCannotBeAskedSaysWhy(t *testing.T) {
 	t.Parallel()
-	asks, real := 0, 0
+	asks, products := 0, 0
 	known := make(map[string]bool)
 	for _, c := range All() {
 		known[c.ID] = true
@@ -311,7 +311,7 @@ func TestACardThatCannotBeAskedSaysWhy(t *testing.T) {
 			asks++
 		}
 		if c.Repro.Real != "" {
-			real++
+			products++
 		}
 		if refused == (c.Repro.Ask != nil) || refused && (refusal.Why == "" || refusal.Next == "") {
 			t.Errorf("%s: asks %t, refusal %+v: want one of the two, whole", c.ID, c.Repro.Ask != nil, refusal)
@@ -325,7 +325,7 @@ func TestACardThatCannotBeAskedSaysWhy(t *testing.T) {
 	page, err := os.ReadFile("../../docs/explain.md")
 	for _, want := range []string{
 		fmt.Sprintf("%d of the %d cards can ask", asks, len(known)),
-		fmt.Sprintf("%d of the %d cards run on the product itself. These %d show", real, len(known), len(known)-real),
+		fmt.Sprintf("%d of the %d cards run on the product itself. These %d show", products, len(known), len(known)-products),
 	} {
 		if err != nil || !strings.Contains(string(page), want) {
 			t.Errorf("docs/explain.md does not say %q, %v", want, err)

@@ -46,7 +46,7 @@ func nodeFolders() []string {
 
 // nodeApp is a side that is an app in Node on top of the package of a product. Its
 // arguments are the port, and args.
-func nodeApp(real, name, app string, args ...string) Side {
+func nodeApp(product, name, app string, args ...string) Side {
 	return program(func(_ context.Context, lab *Lab, port int) (*exec.Cmd, string, error) {
 		node, err := lab.Need("node", "nodejs")
 		if err != nil {
@@ -59,7 +59,7 @@ func nodeApp(real, name, app string, args ...string) Side {
 		cmd := exec.Command(node, append([]string{"-e", app, strconv.Itoa(port)}, args...)...)  //nolint:gosec // the program that PATH has
 		modules := strings.TrimSuffix(dir, string(filepath.Separator)+filepath.FromSlash(name)) // a name may have a scope
 		cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
-		return cmd, real + "/" + version, nil
+		return cmd, product + "/" + version, nil
 	})
 }
 

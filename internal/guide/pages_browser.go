@@ -60,7 +60,7 @@ func scripted(app http.Handler, js string) http.Handler {
 			got.Body.WriteString(js)
 		}
 		answer(w, got.Code, got.Header())
-		_, _ = w.Write(got.Body.Bytes()) //nolint:gosec // a page of the lab's own
+		_, _ = w.Write(got.Body.Bytes())
 	})
 }
 
@@ -136,7 +136,7 @@ func followsNext(good func(string) bool) func(context.Context, *Lab, *witness) (
 			left.Store(true)
 			w.note("the browser is at %s", r.Host)
 		})
-		clear, err := lab.Serve(evil)
+		plainHTTP, err := lab.Serve(evil)
 		if err != nil {
 			return nil, err
 		}
@@ -148,7 +148,7 @@ func followsNext(good func(string) bool) func(context.Context, *Lab, *witness) (
 		for _, next := range nextPayloads {
 			fmt.Fprintf(&visits, "await fetch(%q, {mode: \"no-cors\"}).catch(() => {})\n", "/login?next="+url.QueryEscape(next))
 		}
-		rules := fmt.Sprintf("MAP evil.example:80 %s, MAP evil.example:443 %s", strings.TrimPrefix(clear, "http://"), strings.TrimPrefix(secure, "https://"))
+		rules := fmt.Sprintf("MAP evil.example:80 %s, MAP evil.example:443 %s", strings.TrimPrefix(plainHTTP, "http://"), strings.TrimPrefix(secure, "https://"))
 		return &page{
 			html: `<script type="module">` + tellScript + "\n" + visits.String() + `tell("it has opened all of them")</script>`,
 			app:  w.handler(loginPage(good)()),
@@ -166,7 +166,7 @@ func logsIn(p seeother.Policy) func(context.Context, *Lab, *witness) (*page, err
 		partner, err := lab.Serve(w.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			got := fmt.Sprintf("the partner got the password: %t", r.PostFormValue("password") == "secret")
 			w.Header().Set("Content-Type", "text/html")
-			_, _ = fmt.Fprintf(w, `<link rel=icon href=data:,><script>fetch(%q, {method: "POST", mode: "no-cors", body: %q})</script>`, *home.Load()+"/told", got)
+			_, _ = fmt.Fprintf(w, `<link rel=icon href=data:,><script>fetch(%q, {method: "POST", mode: "no-cors", body: %q})</script>`, *home.Load()+"/told", got) //nolint:gosec // a page of the lab's own
 		})))
 		if err != nil {
 			return nil, err
