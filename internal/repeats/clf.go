@@ -110,7 +110,7 @@ func (p *clf) who(b []byte, e *Entry) bool {
 		}
 		e.Scheme = schemeOfPort(e.Host)
 	}
-	if p.format == Combined {
+	if p.format != VhostCombined {
 		b = p.prefix(b, e)
 	}
 	if e.Client, b, ok = word(b); !ok {
