@@ -67,7 +67,7 @@ type Options struct {
 // Validate reports everything that is wrong with o, joined.
 func (o Options) Validate() error {
 	var wrong []error
-	if o.Start == nil || o.Start.Host == "" || !isWeb(o.Start.Scheme) {
+	if o.Start == nil || o.Start.Hostname() == "" || !isWeb(o.Start.Scheme) {
 		wrong = append(wrong, errors.New("url: want http://host/ or https://host/"))
 	} else if o.Start.User != nil {
 		wrong = append(wrong, errors.New("url: it holds a user or password: send a header instead"))

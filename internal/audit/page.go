@@ -168,7 +168,7 @@ func (d *reader) link(attr map[string]string, name string) {
 // URL"). One that names the page's own host does so for all links.
 func (d *reader) setBase(href string) {
 	u, err := resolve(d.base, href)
-	if err != nil || u.Host == "" || !isWeb(u.Scheme) {
+	if err != nil || u.Hostname() == "" || !isWeb(u.Scheme) {
 		return
 	}
 	d.absolute = d.absolute || u.Host == d.base.Host && strings.HasPrefix(href, "http")
@@ -184,7 +184,7 @@ func resolve(base *url.URL, ref string) (*url.URL, error) {
 		}
 	}
 	u, err := base.Parse(ref)
-	if err != nil {
+	if err != nil || strings.Count(u.Host, ":") > 1 && u.Host[0] != '[' { // url.Parse takes "//::"
 		return browserTarget(base, ref)
 	}
 	return u, nil
@@ -201,7 +201,7 @@ func (d *reader) add(href string) {
 		return
 	}
 	u, err := resolve(d.base, href)
-	if err != nil || u.Host == "" || u.User != nil || !isWeb(u.Scheme) || !d.fits(len(u.Host)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)) {
+	if err != nil || u.Hostname() == "" || u.User != nil || !isWeb(u.Scheme) || !d.fits(len(u.Host)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)) {
 		return
 	}
 	d.absolute = d.absolute || u.Host == d.base.Host && strings.HasPrefix(href, "http")
@@ -232,7 +232,7 @@ func (d *reader) startForm(attr map[string]string) {
 		return
 	}
 	action, err := resolve(d.base, trimmed(attr["action"]))
-	if err != nil || action.Host == "" || !isWeb(action.Scheme) || !d.fits(len(action.Host)+len(action.Path)+len(action.RawQuery)) {
+	if err != nil || action.Hostname() == "" || !isWeb(action.Scheme) || !d.fits(len(action.Host)+len(action.Path)+len(action.RawQuery)) {
 		return
 	}
 	method := "GET"

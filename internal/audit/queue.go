@@ -208,7 +208,7 @@ func (q *queue) fits(s *step) bool {
 func (s *step) validate() error {
 	u, err := url.Parse(s.URL)
 	switch {
-	case err != nil || u.Host == "" || !isWeb(u.Scheme):
+	case err != nil || u.Hostname() == "" || !isWeb(u.Scheme):
 		return fmt.Errorf("%q is no URL to ask for", s.URL)
 	case (s.Kind == stepForm) != (s.Form != nil):
 		return errors.New("there is a form in a step of another kind, or none in one of a form")

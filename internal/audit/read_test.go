@@ -205,3 +205,29 @@ func FuzzReports(f *testing.F) {
 		}
 	})
 }
+
+func FuzzURLs(f *testing.F) {
+	for _, text := range []string{"http://A:80/%2e%2E/x?y#z", "https://bücher.example:443", "//[::1%25eth0]:8/..%2f", `\\a\b`, "http://u@h:/%zz", "https:/x", "HTTP://x//%2e%2e//a"} {
+		f.Add(text)
+	}
+	base := &url.URL{Scheme: "http", Host: "a.example", Path: "/dir/page"}
+	opts := Options{Start: base, Scope: []string{"http://a.example/dir/"}, Exclude: []string{"/dir/x*y$", "*%"}}
+	f.Fuzz(func(t *testing.T, text string) {
+		u, err := resolve(base, text)
+		if err != nil || !isWeb(u.Scheme) || u.Hostname() == "" {
+			return
+		}
+		once := normal(u)
+		twice := normal(once)
+		if once.String() != twice.String() {
+			t.Fatalf("%q is %s, and that is %s", text, once, twice)
+		}
+		opts.excludes(once)
+		if opts.inScope(once) && (originOf(once) != "http://a.example" || !strings.HasPrefix(once.EscapedPath(), "/dir/") || strings.Contains(once.Path+"/", "/../")) {
+			t.Fatalf("%q, which is %s, is in scope", text, once)
+		}
+		if back, err := url.Parse(once.String()); err != nil || normal(back).String() != once.String() {
+			t.Fatalf("%q is written as %s, and that is read as %v (%v)", text, once, back, err)
+		}
+	})
+}
