@@ -119,7 +119,7 @@ func rounded(ms int64) int64 {
 const fineGaps = 64
 
 func coarse(ms int64) int64 {
-	if digits := bits.Len64(uint64(max(ms, 0))); digits > 3 { //nolint:gosec // not below 0
+	if digits := bits.Len64(uint64(max(ms, 0))); digits > 3 {
 		return ms >> (digits - 3) << (digits - 3)
 	}
 	return ms
