@@ -2,16 +2,19 @@
 // submission takes through a gateway with --protect, and through one without, when
 // the app answers in 5 ms.
 //
-//	go run ./bench/forms [-rounds 5] [-duration 5s] [-think 50ms]
+//	go run ./bench/forms [-rounds 5] [-duration 5s] [-think 500ms]
 //
 // Each client gets the form, thinks for a moment and submits it; the time from
 // there to the answer counts. With --protect the submission is recorded in the
 // journal, and the record is on disk before the app begins and before the client
-// hears of the answer. Rounds are interleaved. It listens on loopback, and stops
+// hears of the answer. Many clients are measured at two paces: that of people, and
+// ten times as fast. Of a page that the app streams, the time to its first byte
+// counts. Rounds are interleaved. It listens on loopback, and stops
 // what it started.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -41,11 +44,31 @@ type options struct {
 	out             string
 }
 
-// measurement is one round of one gateway with so many clients.
+// load is what is measured: so many clients, and what the app answers them.
+type load struct {
+	Answer  string        `json:"answer"` // "redirect" or "page"; "stream": a page that is asked for
+	Clients int           `json:"clients"`
+	Think   time.Duration `json:"think"`
+}
+
+func (o options) loads() []load {
+	var all []load
+	for _, think := range []time.Duration{o.think, o.think / 10} {
+		for _, clients := range []int{1, 64} {
+			for _, answer := range []string{"redirect", "page"} {
+				all = append(all, load{answer, clients, think})
+			}
+		}
+	}
+	all = slices.DeleteFunc(all, func(l load) bool { return l.Clients == 1 && l.Think == o.think }) // few, and no other than the faster ones
+	return append(all, load{"stream", 1, o.think / 10})
+}
+
+// measurement is one round of one gateway with a load.
 type measurement struct {
+	load
+
 	Gateway string  `json:"gateway"`
-	Answer  string  `json:"answer"` // "redirect" or "page"
-	Clients int     `json:"clients"`
 	Round   int     `json:"round"`
 	Count   int     `json:"count"`
 	Median  float64 `json:"medianMs"`
@@ -56,7 +79,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "how long one measurement takes")
-	flag.DurationVar(&o.think, "think", 50*time.Millisecond, "how long a client looks at the form before it submits it")
+	flag.DurationVar(&o.think, "think", 500*time.Millisecond, "how long a client looks at the form before it submits it, in the middle; many clients are measured at a tenth of it, too")
 	flag.StringVar(&o.out, "out", "bench/out/forms.json", "`file` for the single measurements")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -88,6 +111,13 @@ func app() (addr string, stop func(), err error) {
 			_, _ = io.WriteString(w, strings.Repeat("<p>Thank you for your order.</p>\n", 100))
 		})
 	}
+	mux.HandleFunc("GET /stream", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html><title>Form</title>"+strings.Repeat("<p>What there is to buy.</p>\n", 50))
+		_ = http.NewResponseController(w).Flush() // it can
+		time.Sleep(5 * time.Millisecond)
+		_, _ = fmt.Fprintf(w, page, "/page")
+	})
 	var lc net.ListenConfig
 	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -129,17 +159,15 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	var all []measurement
 	for round := range o.rounds {
-		for _, clients := range []int{1, 64} {
-			for _, answer := range []string{"redirect", "page"} {
-				for _, name := range []string{"without", "with"} {
-					m, err := measure(ctx, "http://"+gateways[name], answer, clients, o)
-					if err != nil {
-						return fmt.Errorf("%s, %d clients: %w", name, clients, err)
-					}
-					m.Gateway, m.Round = name, round
-					all = append(all, m)
-					fmt.Fprintf(os.Stderr, "round %d: %2d clients, %-8s %-7s %6d submissions, median %.2f ms, p99 %.2f ms\n", round+1, clients, answer, name, m.Count, m.Median, m.P99)
+		for _, l := range o.loads() {
+			for _, name := range []string{"without", "with"} {
+				m, err := measure(ctx, "http://"+gateways[name], l, o.duration)
+				if err != nil {
+					return fmt.Errorf("%s, %d clients: %w", name, l.Clients, err)
 				}
+				m.Gateway, m.Round = name, round
+				all = append(all, m)
+				fmt.Fprintf(os.Stderr, "round %d: %2d clients, thinking %v, %-8s %-7s %6d times, median %.2f ms, p99 %.2f ms\n", round+1, l.Clients, l.Think, l.Answer, name, m.Count, m.Median, m.P99)
 			}
 		}
 	}
@@ -148,28 +176,31 @@ func run(ctx context.Context, o options) (err error) {
 }
 
 func report(all []measurement, o options) {
-	fmt.Printf("Medians of %d rounds of %v; each client thinks for %v.\n\n| clients | the app answers | without, median ms | with --protect | ratio | p99 without | p99 with |\n|---:|---|---:|---:|---:|---:|---:|\n", o.rounds, o.duration, o.think)
-	for _, clients := range []int{1, 64} {
-		for _, answer := range []string{"redirect", "page"} {
-			values := map[string][2][]float64{}
-			for _, m := range all {
-				if m.Clients == clients && m.Answer == answer {
-					v := values[m.Gateway]
-					values[m.Gateway] = [2][]float64{append(v[0], m.Median), append(v[1], m.P99)}
-				}
+	fmt.Printf("Medians of %d rounds of %v.\n\n| clients | each thinks | submissions a second | the app answers | without, median ms | with --protect | ratio | p99 without | p99 with |\n|---:|---:|---:|---|---:|---:|---:|---:|---:|\n", o.rounds, o.duration)
+	for _, l := range o.loads() {
+		values := map[string][3][]float64{}
+		for _, m := range all {
+			if m.load == l {
+				v := values[m.Gateway]
+				values[m.Gateway] = [3][]float64{append(v[0], m.Median), append(v[1], m.P99), append(v[2], float64(m.Count)/o.duration.Seconds())}
 			}
-			without, with := values["without"], values["with"]
-			fmt.Printf("| %d | with a %s | %.2f | %.2f | %.2f | %.2f | %.2f |\n", clients, answer, rig.Middle(without[0]), rig.Middle(with[0]), rig.Ratio(with[0], without[0]), rig.Middle(without[1]), rig.Middle(with[1]))
 		}
+		without, with := values["without"], values["with"]
+		answer := "with a " + l.Answer
+		if l.Answer == "stream" {
+			answer = "a page in parts: its first byte"
+		}
+		fmt.Printf("| %d | %v | %.0f | %s | %.2f | %.2f | %.2f | %.2f | %.2f |\n", l.Clients, l.Think, rig.Middle(with[2]), answer,
+			rig.Middle(without[0]), rig.Middle(with[0]), rig.Ratio(with[0], without[0]), rig.Middle(without[1]), rig.Middle(with[1]))
 	}
 }
 
-func measure(ctx context.Context, base, answer string, clients int, o options) (measurement, error) {
-	end := time.Now().Add(o.duration)
-	took, errs := make([][]time.Duration, clients), make([]error, clients)
+func measure(ctx context.Context, base string, l load, duration time.Duration) (measurement, error) {
+	end := time.Now().Add(duration)
+	took, errs := make([][]time.Duration, l.Clients), make([]error, l.Clients)
 	var all sync.WaitGroup
-	for i := range clients {
-		all.Go(func() { took[i], errs[i] = client(ctx, base, answer, end, o.think) })
+	for i := range l.Clients {
+		all.Go(func() { took[i], errs[i] = client(ctx, base, l, end) })
 	}
 	all.Wait()
 	times := slices.Concat(took...)
@@ -180,19 +211,19 @@ func measure(ctx context.Context, base, answer string, clients int, o options) (
 	ms := func(share float64) float64 {
 		return float64(times[min(int(share*float64(len(times))), len(times)-1)].Microseconds()) / 1000
 	}
-	return measurement{Answer: answer, Clients: clients, Count: len(times), Median: ms(0.5), P99: ms(0.99)}, nil
+	return measurement{load: l, Count: len(times), Median: ms(0.5), P99: ms(0.99)}, nil
 }
 
 var action = regexp.MustCompile(`action="([^"]*)"`)
 
-// client gets the form and submits it, over and over.
-func client(ctx context.Context, base, answer string, end time.Time, think time.Duration) (took []time.Duration, err error) {
+// client gets the form and submits it, over and over; or asks for a page.
+func client(ctx context.Context, base string, l load, end time.Time) (took []time.Duration, err error) {
 	jar, _ := cookiejar.New(nil)
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	c := &http.Client{Jar: jar, Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for time.Now().Before(end) && ctx.Err() == nil {
-		body, _, err := send(ctx, c, http.MethodGet, base+"/"+answer)
+		body, first, err := send(ctx, c, http.MethodGet, base+"/"+l.Answer)
 		if err != nil {
 			return nil, err
 		}
@@ -200,7 +231,11 @@ func client(ctx context.Context, base, answer string, end time.Time, think time.
 		if to == nil {
 			return nil, fmt.Errorf("no form in %q", body)
 		}
-		time.Sleep(rand.N(2 * think)) // people do not think in step
+		time.Sleep(rand.N(2 * l.Think)) // people do not think in step
+		if l.Answer == "stream" {
+			took = append(took, first)
+			continue
+		}
 		begun := time.Now()
 		if _, _, err := send(ctx, c, http.MethodPost, base+strings.ReplaceAll(to[1], "&amp;", "&")); err != nil {
 			return nil, err
@@ -210,8 +245,13 @@ func client(ctx context.Context, base, answer string, end time.Time, think time.
 	return took, nil
 }
 
-func send(ctx context.Context, c *http.Client, method, target string) (body string, status int, err error) {
-	r, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(strings.Repeat("n=1", min(1, len(method)-3))))
+// send is the answer's body, and the time to the first byte of that.
+func send(ctx context.Context, c *http.Client, method, target string) (body string, first time.Duration, err error) {
+	var form io.Reader
+	if method == http.MethodPost {
+		form = strings.NewReader("n=1")
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target, form)
 	if err != nil {
 		return "", 0, err
 	}
@@ -219,13 +259,17 @@ func send(ctx context.Context, c *http.Client, method, target string) (body stri
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	begun := time.Now()
 	res, err := c.Do(r)
 	if err != nil {
 		return "", 0, err
 	}
-	text, err := io.ReadAll(res.Body)
+	in := bufio.NewReader(res.Body)
+	_, _ = in.Peek(1) // what is wrong, ReadAll will say
+	first = time.Since(begun)
+	text, err := io.ReadAll(in)
 	if err = errors.Join(err, res.Body.Close()); err == nil && res.StatusCode >= http.StatusBadRequest {
 		err = fmt.Errorf("%s %s: status %d", method, target, res.StatusCode)
 	}
-	return string(text), res.StatusCode, err
+	return string(text), first, err
 }
