@@ -121,6 +121,18 @@ func TestParseLines(t *testing.T) {
 			JSON, `{"time":"2026-09-21T16:13:20.5+02:00","ip":"1.2.3.4","method":"GET","path":"/","status":200}`,
 			"GET / 200 at 1790000000500 client=1.2.3.4", nil,
 		},
+		"Caddy before 2.7 has neither client_ip nor bytes_read": {
+			JSON, `{"ts":1790000000.5,"request":{"remote_ip":"10.0.0.1","method":"POST","host":"x.example","uri":"/a","headers":{"X-Forwarded-For":["203.0.113.9"],"Content-Length":["3"]}},"duration":0.25,"size":0,"status":303,"resp_headers":{"Content-Length":["77"],"Location":["/z"]}}`,
+			"POST /a 303 at 1790000000500 took 250 sent 3 client=10.0.0.1 forwarded=203.0.113.9 host=x.example scheme=http location=/z", nil,
+		},
+		"Caddy's client_ip is X-Forwarded-For, where it may be": {
+			JSON, `{"ts":1790000000.5,"request":{"remote_ip":"10.0.0.1","client_ip":"203.0.113.9","method":"POST","host":"x.example","uri":"/a","headers":{"X-Forwarded-For":["6.6.6.6"]},"tls":{"version":772}},"bytes_read":3,"status":303}`,
+			"POST /a 303 at 1790000000500 sent 3 client=203.0.113.9 host=x.example scheme=https", nil,
+		},
+		"a leap second is the one that follows": {
+			JSON, `{"time":"2016-12-31T23:59:60Z","ip":"1.2.3.4","method":"GET","path":"/","status":200}`,
+			"GET / 200 at 1483228800000 client=1.2.3.4", nil,
+		},
 		"another line of Caddy's": {JSON, `{"level":"info","ts":1790000000.5,"msg":"server running","name":"srv0"}`, "", errStatus},
 		"no time in JSON":         {JSON, `{"ip":"1.2.3.4","method":"GET","path":"/","status":200}`, "", errJSONTime},
 		"JSON that is cut off":    {JSON, `{"time":"2026-09-21T14:13:20Z","ip":"1.2.3.4","met`, "", errJSON},
