@@ -420,6 +420,24 @@ func TestWhatIsNoPage(t *testing.T) {
 	}
 }
 
+func TestThePagesOfOneBrowserTakeNoRoomOfAnother(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, Config{PagesOfBrowser: 2 << 10}, Policy{}, func(s *shop, _ *once.Policy) {
+		s.answer = func(w http.ResponseWriter, _ *http.Request, _ int) { _, _ = io.WriteString(w, strings.Repeat("x", 1200)) }
+	})
+	greedy, other := newPerson(t, s), newPerson(t, s)
+	greedy.keep(newNonce())
+	other.keep(newNonce())
+	for _, c := range []struct {
+		by   *person
+		want int
+	}{{greedy, 303}, {greedy, 200}, {other, 303}, {greedy, 200}} {
+		if got := c.by.submit("/buy", "n=1"); got.StatusCode != c.want {
+			t.Errorf("status %d, want %d", got.StatusCode, c.want)
+		}
+	}
+}
+
 func TestABrowserWithoutCookiesGetsTheAnswerItself(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, Config{}, Policy{}, nil)

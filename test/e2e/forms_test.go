@@ -191,9 +191,33 @@ func TestManyBrowsersClickAtRandom(t *testing.T) {
 			t.Errorf("order %q was made %d times", o, n)
 		}
 	}
-	if want := submissions / people * people; len(seen) != want {
+	want := submissions / people * people
+	if len(seen) != want {
 		t.Errorf("%d orders, want %d", len(seen), want)
 	}
+	twice := duplicates(t, g)
+	t.Logf("%d submissions, each clicked two to five times; %d further clicks reached the gateway", want, twice)
+	if twice < want/10 {
+		t.Errorf("%d further clicks reached the gateway, of %d submissions: that shows little", twice, want)
+	}
+}
+
+// duplicates are the requests that started nothing.
+func duplicates(t *testing.T, g *harness.Gateway) int {
+	t.Helper()
+	metrics := send(t, request{method: "GET", url: g.Admin + "/metrics"}).body
+	sum := 0
+	for _, outcome := range []string{"waited", "replayed"} {
+		if _, after, found := strings.Cut(metrics, fmt.Sprintf("seeother_once_requests_total{outcome=%q} ", outcome)); found {
+			number, _, _ := strings.Cut(after, "\n")
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += n
+		}
+	}
+	return sum
 }
 
 // clicks are two to five of the button, at random moments.
