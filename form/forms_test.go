@@ -423,7 +423,9 @@ func TestWhatIsNoPage(t *testing.T) {
 func TestThePagesOfOneBrowserTakeNoRoomOfAnother(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, Config{PagesOfBrowser: 2 << 10}, Policy{}, func(s *shop, _ *once.Policy) {
-		s.answer = func(w http.ResponseWriter, _ *http.Request, _ int) { _, _ = io.WriteString(w, strings.Repeat("x", 1200)) }
+		s.answer = func(w http.ResponseWriter, _ *http.Request, _ int) {
+			_, _ = io.WriteString(w, strings.Repeat("x", 1200))
+		}
 	})
 	greedy, other := newPerson(t, s), newPerson(t, s)
 	greedy.keep(newNonce())

@@ -121,7 +121,7 @@ func TestNoCardIsShownWithoutItsMend(t *testing.T) {
 // What people suffer from, by where they said so first.
 func TestEveryKnownPainHasACard(t *testing.T) {
 	t.Parallel()
-	for _, issue := range strings.Fields(`
+	for issue := range strings.FieldsSeq(`
 		rails/rails#45292 hotwired/turbo-rails#259 bigskysoftware/htmx#322 nginx-proxy/nginx-proxy#1738 NginxProxyManager/nginx-proxy-manager#3352
 		traefik/traefik#11190 traefik/traefik#1819 fastapi/fastapi#1498 netbox-community/netbox#1825 fastapi/fastapi#4990 traefik/traefik#10533
 		envoyproxy/gateway#7380 kubernetes/ingress-nginx#1825 kubernetes/ingress-nginx#2002 kubernetes/ingress-nginx#3946 envoyproxy/envoy#11443

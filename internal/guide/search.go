@@ -294,7 +294,7 @@ const longest = 40
 // empty are words that say nothing.
 var empty = func() map[string]bool {
 	out := make(map[string]bool)
-	for _, word := range strings.Fields(`
+	for word := range strings.FieldsSeq(`
 		the and for with that this from not are was has its error errors you but when what why how does do did to is it of in on or an at as
 		be my me we our your he she they them there their then than so if by no yes can cannot could would should will get gets got have had
 		been being am any all some while where which who after before about into out up over just only please help http https example code

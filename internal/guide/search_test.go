@@ -19,7 +19,7 @@ func TestAnErrorTextFindsItsCard(t *testing.T) {
 		{"a word of the mechanism", "SSL stripping", "hsts-missing"},
 		{"an acronym", "CWE-601", "open-redirect"},
 		{"the id of a finding", "host-from-request", "host-header-redirect"},
-		{"the id of a finding with a letter wrong", "post-anwsered-page", "refresh-resubmits"},
+		{"the id of a finding with a letter wrong", "post-answered-page", "refresh-resubmits"},
 		{"Django's refusal", "django.core.exceptions.DisallowedHost: Invalid HTTP_HOST header: 'evil.example'. You may need to add 'evil.example' to ALLOWED_HOSTS.", "host-header-redirect"},
 		{"Rails' refusal", `Unsafe redirect to "https://evil.example/", pass allow_other_host: true to redirect anyway.`, "open-redirect"},
 		{"Chromium's refusal", "net::ERR_UNSAFE_REDIRECT", "redirect-to-nothing"},
