@@ -62,6 +62,10 @@ var refusals = map[string]Refusal{
 		"which parameter it is, and whether you own the host, must be known first",
 		"seeother audit --probe HOST URL tries the payloads, on hosts that you own and name",
 	},
+	"header-too-big": {
+		"it depends on who logs in, and with which cookies",
+		"seeother audit URL names each page whose answer cannot be read (no-answer)",
+	},
 	"csp-form-action-redirect": {
 		"where its form leads is known only when it is sent",
 		"seeother audit URL compares the policy of each page with its forms (form-action-csp)",

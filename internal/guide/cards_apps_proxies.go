@@ -32,6 +32,24 @@ var proxyCards = []Card{
 		Repro: Reproduction{Real: "nginx", Run: Compare(twoServers("error timeout non_idempotent"), twoServers("error timeout"), ordersOnce)},
 	},
 	{
+		ID:        "header-too-big",
+		Title:     "A redirect that sets large cookies is answered with 502, or cannot be read",
+		Signature: []string{"upstream sent too big header while reading response header from upstream", "ERR_RESPONSE_HEADERS_TOO_BIG", "server response headers exceeded", "got more than 65536 bytes when reading header line"},
+		Symptom:   "A login, or whatever else sets cookies with its redirect, ends with 502 for some people and not for others. Without the proxy, the client itself says that the answer cannot be read.",
+		Mechanism: "An answer's header has a limit in every client and proxy: 4 or 8 KiB in nginx (proxy_buffer_size), 256 KiB in Chromium, 1 MiB in Go. Sessions that are kept in cookies, tokens in a Location and long policies outgrow it. The app has done its work by then.",
+		Fixes: []Fix{
+			{Text: "Keep the session on the server, and a name of it in the cookie.", NotWhen: "The cookies are another product's: then see how it splits or stores them."},
+			{Text: "proxy_buffer_size 16k; and proxy_buffers to match, in nginx.", NotWhen: "The header grows with use: then the limit comes back."},
+		},
+		Prevent: "A test that logs in as somebody with many roles, through the proxy.",
+		Setting: "None makes a header smaller. The gateway takes 1 MiB from the app; seeother trace shows each hop's", Docs: "docs/audit.md",
+		Affected: "nginx in front of apps with sessions in cookies (ASP.NET Core, OAuth proxies, Rails, Django with signed cookies)",
+		Sources:  []string{"https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffer_size", "https://www.rfc-editor.org/rfc/rfc6265#section-6.1"},
+		Findings: []string{"no-answer"},
+		Checked:  verifiedOn, Confidence: High,
+		Repro: Reproduction{Real: "nginx", Run: Compare(cookiesOf(16<<10), cookiesOf(1<<10), endsIn502)},
+	},
+	{
 		ID:        "gateway-timeout-retry",
 		Title:     "504 does not mean that nothing happened: the retry does the work again",
 		Signature: []string{"504 Gateway Time-out", "upstream timed out (110: Connection timed out) while reading response header from upstream", "504 Gateway Timeout"},
@@ -182,6 +200,25 @@ func impatient(app func() http.Handler) Side {
 // timesOut sends an order that takes too long, and sends it again when it is done.
 func timesOut(ctx context.Context, b *Browser, base string) (bool, error) {
 	return sentAgain("/finish")(ctx, b, base)
+}
+
+// cookiesOf is nginx in front of an app whose login sets a cookie of so many bytes.
+func cookiesOf(size int) Side {
+	return nginxServer{server: "location / { proxy_pass {{app}}; }", app: func() http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				http.SetCookie(w, &http.Cookie{Name: "session", Value: strings.Repeat("x", size), HttpOnly: true}) //nolint:gosec // the lab has no https
+				seeother.Result(w, r, "/")
+			}
+		})
+	}}.start
+}
+
+// endsIn502 logs in.
+func endsIn502(ctx context.Context, b *Browser, base string) (bool, error) {
+	b.Manual = true
+	answer, err := b.Send(ctx, http.MethodPost, base+"/login", "user=ann")
+	return answer.Status == http.StatusBadGateway, err
 }
 
 // gunicornApp is a till in Python, whose first order is made and then takes too long.
