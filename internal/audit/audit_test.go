@@ -2,9 +2,11 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -355,6 +357,61 @@ func TestFindings(t *testing.T) {
 			}
 			if got := ids(run(t, site(t, c.clean).URL, change...)); len(got) > 0 {
 				t.Errorf("mended: %v", got)
+			}
+		})
+	}
+}
+
+// Each site is open in one way alone, and its check takes all other targets for what
+// they are.
+func TestEachWayOutOfASiteIsTried(t *testing.T) {
+	t.Parallel()
+	cleaned := func(next string) string { return strings.TrimPrefix(next, "/a/..") }
+	for name, c := range map[string]struct {
+		takes string              // a regular expression: the targets that its check takes for its own
+		leads func(string) string // what the site makes of one; nil: itself
+	}{
+		"any address":                          {takes: `^https://seeother-audit\.invalid/$`},
+		"two slashes":                          {takes: `^//[a-z]`},
+		"three slashes":                        {takes: `^///`},
+		"a slash and a backslash":              {takes: `^/\\`},
+		"two backslashes":                      {takes: `^\\\\`},
+		"a tab between slashes":                {takes: `^/\t/`},
+		"a scheme without slashes":             {takes: `^https:[a-z]`},
+		"a scheme with one slash":              {takes: `^https:/[a-z]`},
+		"dots that leave two slashes":          {takes: `^/a/\.\.//`, leads: cleaned},
+		"dots that leave a backslash":          {takes: `^/a/\.\./\\`, leads: cleaned},
+		"the host as a user":                   {takes: `^https://127\.0\.0\.1:\d+@`},
+		"the host as the beginning of a name":  {takes: `^https://127\.0\.0\.1\.[a-z]`},
+		"the host in the path":                 {takes: `^https://[a-z.-]+/127\.0\.0\.1`},
+		"the host in the fragment":             {takes: `^https://[a-z.-]+#127\.0\.0\.1`},
+		"a backslash that ends the host early": {takes: `^https://[a-z.-]+\\@127\.0\.0\.1`},
+		"a script":                             {takes: `^javascript:`},
+		"a line break":                         {takes: `\r\n`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			takes := regexp.MustCompile(c.takes)
+			open := site(t, map[string]http.HandlerFunc{"/": show(`<a href="/go?next=/b">`), "/b": show("here"), "/go": func(w http.ResponseWriter, r *http.Request) {
+				next := r.FormValue("next")
+				if !takes.MatchString(next) {
+					send(303, "/b")(w, r)
+					return
+				}
+				if c.leads != nil {
+					next = c.leads(next)
+				}
+				conn, _, err := http.NewResponseController(w).Hijack() // net/http would mend the header
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = fmt.Fprintf(conn, "HTTP/1.1 303 See Other\r\nLocation: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", next)
+				_ = conn.Close()
+			}})
+			got := ids(run(t, open.URL, func(o *Options) { o.Probe = []string{"127.0.0.1"} }))
+			if !slices.Equal(got, []string{"open-redirect"}) {
+				t.Errorf("%v, want open-redirect", got)
 			}
 		})
 	}
