@@ -333,13 +333,14 @@ func lineAt(s []string, i int) string {
 	return ""
 }
 
-// wrapped breaks a text into lines of at most so many characters, at blanks where
+// wrapped breaks a text into lines of at most so many characters, but for addresses,
+// which a terminal opens only where they are whole; at blanks where
 // there are any.
 func wrapped(text string, width int) []string {
 	var out []string
 	line := ""
 	for word := range strings.SplitSeq(text, " ") {
-		for utf8.RuneCountInString(word) > width {
+		for utf8.RuneCountInString(word) > width && !strings.HasPrefix(word, "https://") {
 			if line != "" {
 				out, line = append(out, line), ""
 			}

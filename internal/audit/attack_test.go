@@ -388,6 +388,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"a host to probe with a scheme": func(o *Options) { o.Probe = []string{"https://a.example"} },
 		"a host to probe with a path":   func(o *Options) { o.Probe = []string{"a.example/x"} },
 		"no host to probe":              func(o *Options) { o.Probe = []string{""} },
+		"a host that is never met":      func(o *Options) { o.Probe = []string{"www.a.example"} },
 		"a robots host with a scheme":   func(o *Options) { o.IgnoreRobots = []string{"https://a.example"} },
 		"a scope of another scheme":     func(o *Options) { o.Scope = []string{"ftp://a.example/"} },
 		"a pattern that names no path":  func(o *Options) { o.Exclude = []string{"logout"} },
@@ -402,7 +403,8 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("%s is taken", name)
 		}
 	}
-	good.Probe, good.IgnoreRobots = []string{"A.Example", "[::1]:80", "127.0.0.1"}, []string{"A.EXAMPLE"}
+	good.Scope = []string{"http://a.example/", "http://[::1]:8080/x/", "http://127.0.0.1:8080/"}
+	good.Probe, good.IgnoreRobots = []string{"A.Example", "[::1]:8080", "127.0.0.1"}, []string{"A.EXAMPLE"}
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}

@@ -100,10 +100,23 @@ func (o Options) validateHosts() error {
 		for _, host := range hosts {
 			if u, err := url.Parse("http://" + host + "/"); err != nil || u.Host != host || host == "" {
 				wrong = append(wrong, fmt.Errorf("%s %q: want a host, such as example.com or example.com:8080", name, host))
+			} else if !o.mayMeet(strings.ToLower(host)) {
+				wrong = append(wrong, fmt.Errorf("%s %q: the audit goes to no such host: not where it begins, nor in its scope", name, host))
 			}
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// mayMeet reports whether a host is where the audit begins, or in its scope.
+func (o Options) mayMeet(host string) bool {
+	places := []*url.URL{o.Start}
+	for _, prefix := range o.Scope {
+		if u, err := url.Parse(prefix); err == nil {
+			places = append(places, u)
+		}
+	}
+	return slices.ContainsFunc(places, func(u *url.URL) bool { return u != nil && names([]string{host}, normal(u)) })
 }
 
 func (o Options) validateExclude() error {

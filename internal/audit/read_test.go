@@ -130,6 +130,9 @@ func TestParseSubmit(t *testing.T) {
 			t.Errorf("%s is taken", bad)
 		}
 	}
+	if _, err := ParseSubmit([]byte("forms:\n  - acton: /x\n")); err == nil || !strings.Contains(err.Error(), "[2:5]") {
+		t.Errorf("%v does not say where it is wrong", err)
+	}
 }
 
 // A baseline is a report: what is in it is found no more.

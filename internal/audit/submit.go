@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -63,14 +64,8 @@ func ParseSubmit(data []byte) (*Submit, error) {
 	if len(data) > maxSubmit {
 		return nil, fmt.Errorf("it has more than %d KiB", maxSubmit>>10)
 	}
-	text, err := yaml.YAMLToJSON(data)
-	if err != nil {
-		return nil, err
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
 	s := &Submit{}
-	if err := dec.Decode(s); err != nil {
+	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.UseJSONUnmarshaler()).Decode(s); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return s, s.validate()
