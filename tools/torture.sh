@@ -43,7 +43,7 @@ part_fuzz() {
 }
 
 # The proofs follow by themselves, one after the other.
-proofs='HoweverOftenTheGatewayIsKilled|ManyBrowsersClickAtRandom|InAnyWorld|Linear|PowerLoss|EachStepMayFail|OutlivesAPowerCut|TestAfterAFailover'
+proofs='HoweverOftenTheGatewayIsKilled|PagesOfRandomTags|ManyBrowsersClickAtRandom|InAnyWorld|Linear|PowerLoss|EachStepMayFail|OutlivesAPowerCut|TestAfterAFailover'
 
 part_tests() {
   echo "all tests: $SEEOTHER_KILLS kills, and 20 times as many cases of each property"
@@ -52,7 +52,7 @@ part_tests() {
 
 part_proof() {
   echo "the proofs: $SEEOTHER_PROOF_KILLS kills, $SEEOTHER_HISTORIES histories for each store, $SEEOTHER_SEEDS seeds"
-  SEEOTHER_TORTURE=1 "$go" test -count=1 -timeout 8h -p 1 -v -run "$proofs" ./store/... ./test/simulation ./test/e2e |
+  SEEOTHER_TORTURE=1 "$go" test -count=1 -timeout 8h -p 1 -v -run "$proofs" ./store/... ./form/internal/rewrite ./test/simulation ./test/e2e |
     grep -v '^=== ' | tee bin/proof.txt
 }
 

@@ -319,8 +319,17 @@ func TestPagesOfRandomTagsKeepTheirTree(t *testing.T) {
 		t.Logf("%d pages, seed %d", n, seed)
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
+	apart := 0
 	for range n {
-		checkPage(t, randomPage(r), 1+r.IntN(9))
+		page := randomPage(r)
+		if misread(page) {
+			apart++
+		}
+		checkPage(t, page, 1+r.IntN(9))
+	}
+	t.Logf("the trees of %d pages are compared; %d more have what the parser reads otherwise than browsers", n-apart, apart)
+	if apart > n/10 {
+		t.Error("that is too many to show anything")
 	}
 }
 
