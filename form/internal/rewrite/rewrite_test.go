@@ -319,18 +319,17 @@ func TestPagesOfRandomTagsKeepTheirTree(t *testing.T) {
 		t.Logf("%d pages, seed %d", n, seed)
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
-	apart := 0
-	for range n {
+	compared, apart := 0, 0
+	for compared < n {
 		page := randomPage(r)
+		checkPage(t, page, 1+r.IntN(9))
 		if misread(page) {
 			apart++
+		} else {
+			compared++
 		}
-		checkPage(t, page, 1+r.IntN(9))
 	}
-	t.Logf("the trees of %d pages are compared; %d more have what the parser reads otherwise than browsers", n-apart, apart)
-	if apart > n/10 {
-		t.Error("that is too many to show anything")
-	}
+	t.Logf("the trees of %d pages are the same; %d more have what the parser reads otherwise than browsers", compared, apart)
 }
 
 // randomPage repeats few tags, so that they meet.
