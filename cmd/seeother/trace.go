@@ -80,6 +80,7 @@ was interrupted; what was seen up to then is written.`,
 	flags.BoolVar(&f.private, "allow-private", false, "follow redirects from a public address to a private one")
 	flags.StringArrayVar(&f.resolve, "resolve", nil, "ask `HOST:PORT:ADDRESS` instead of looking the host up; repeatable")
 	flags.BoolVar(&f.compressed, "compressed", false, "say that compressed answers are welcome (they are not unpacked)")
+	_ = verb.RegisterFlagCompletionFunc("request", cobra.FixedCompletions([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = verb.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{formatText, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
 	return verb
 }
