@@ -21,7 +21,7 @@ import (
 
 // Patience bounds every wait for something that must happen. It is long, since
 // a busy machine is no failure.
-const Patience = 60 * time.Second
+const Patience = 2 * time.Minute
 
 // FreeAddr is a loopback address that nobody listens on.
 func FreeAddr(t *testing.T) string {

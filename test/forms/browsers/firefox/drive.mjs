@@ -12,6 +12,7 @@ async function arrive() {
   const context = await browser.createBrowserContext();
   const page = await context.newPage({type: 'window'}); // a tab behind another one is slowed down
   await page.setViewport({width: 1280, height: 900});
+  page.setDefaultTimeout(110_000); // the tests wait for two minutes
   const person = {page, complaints: [], dialogs: [], navigations: []};
   page.on('console', (m) => {
     if (['error', 'warn', 'assert'].includes(m.type())) person.complaints.push(`${m.type()}: ${m.text()}`);
