@@ -218,7 +218,7 @@ func cookiesOf(size int) Side {
 func endsIn502(ctx context.Context, b *Browser, base string) (bool, error) {
 	b.Manual = true
 	answer, err := b.Send(ctx, http.MethodPost, base+"/login", "user=ann")
-	return answer.Status == http.StatusBadGateway, err
+	return err == nil && answer.Status == http.StatusBadGateway, err
 }
 
 // gunicornApp is a till in Python, whose first order is made and then takes too long.

@@ -392,7 +392,7 @@ func queryDoubled(path string) Trial {
 func queryLost(path string) Trial {
 	return func(ctx context.Context, b *Browser, base string) (bool, error) {
 		n, err := probed(ctx, b, base+path)
-		return n == 0, err
+		return err == nil && n == 0, err
 	}
 }
 

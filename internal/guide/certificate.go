@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Certificate is a certificate of 127.0.0.1 that this lab's browsers trust, and
+// Certificate is a certificate of 127.0.0.1 and shop.example that this lab's browsers trust, and
 // nobody else: its file and that of its key, both PEM. It is made at the first call.
 func (l *Lab) Certificate() (certFile, keyFile string, err error) {
 	l.mu.Lock()

@@ -3,6 +3,7 @@ package guide
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -24,7 +25,7 @@ func (l *Lab) TempDir() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	release, _ := hold(dir) // without a hold, it is swept only where this process was killed a minute ago
+	release, _ := hold(dir) // without a hold, another process may sweep it after a minute, though this one lives
 	l.closers = append(l.closers, func() {
 		remove(dir)
 		release()
@@ -46,15 +47,19 @@ func remove(dir string) {
 
 var sweepOnce = sync.OnceFunc(func() { sweep(os.TempDir(), time.Now()) })
 
-// sweep removes the folders of labs that nobody holds any more: their process was
+// sweep removes the user's own folders of labs that nobody holds any more: their process was
 // killed before it could close them.
 func sweep(parent string, now time.Time) {
-	dirs, _ := filepath.Glob(filepath.Join(parent, folderName+"*")) // the pattern is right
-	for _, dir := range dirs {
-		about, err := os.Lstat(dir)
-		if err != nil || !about.IsDir() || now.Sub(about.ModTime()) < freshFor {
+	entries, _ := os.ReadDir(parent) // what cannot be read is not swept
+	for _, entry := range entries {
+		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), folderName) {
 			continue
 		}
+		about, err := entry.Info()
+		if err != nil || !ownedBy(about, os.Geteuid()) || now.Sub(about.ModTime()) < freshFor {
+			continue
+		}
+		dir := filepath.Join(parent, entry.Name())
 		if release, ok := hold(dir); ok {
 			remove(dir)
 			release()

@@ -26,18 +26,38 @@ func TestASweepRemovesWhatNobodyHolds(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(dir, "profile"), 0o700); err != nil {
 				t.Fatal(err)
 			}
+			release, ok := hold(dir)
+			if !ok {
+				t.Skip("this system knows no locks of folders, and nothing is swept")
+			}
 			if c.held {
-				release, ok := hold(dir)
-				if !ok {
-					t.Skip("this system knows no locks of folders")
-				}
 				defer release()
+			} else {
+				release()
 			}
 			sweep(parent, time.Now().Add(c.age))
 			if _, err := os.Stat(dir); os.IsNotExist(err) != c.wantRemove {
 				t.Errorf("afterwards: %v, want removed %t", err, c.wantRemove)
 			}
 		})
+	}
+}
+
+func TestASweepReadsNoPatternInItsFolder(t *testing.T) {
+	t.Parallel()
+	parent := filepath.Join(t.TempDir(), "tmp[1]")
+	dir := filepath.Join(parent, folderName+"1")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	release, ok := hold(dir)
+	if !ok {
+		t.Skip("this system knows no locks of folders, and nothing is swept")
+	}
+	release()
+	sweep(parent, time.Now().Add(2*freshFor))
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -228,7 +231,7 @@ func TestAServerIsAskedWhetherItDoesIt(t *testing.T) {
 			w.WriteHeader(status)
 		}
 	}
-	for _, c := range []struct {
+	table := []struct {
 		card         string
 		secure       bool
 		faulty, good http.HandlerFunc
@@ -253,12 +256,32 @@ func TestAServerIsAskedWhetherItDoesIt(t *testing.T) {
 		{"nginx-prefix-twice", false, header(308, "Location", "/v2{path}"), header(308, "Location", "/v2/users")},
 		{"nginx-prefix-twice", false, header(308, "Location", "/v2//users"), header(308, "Location", "/v2/users")},
 		{"acme-challenge-redirected", false, header(301, "Location", "https://shop.example{path}"), header(404)},
+		{"redirect-to-nothing", false, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/" {
+				http.NotFound(w, r)
+				return
+			}
+			sendTo(w, 302, "/gone")
+		}, header(404)},
+		{"x-forwarded-proto-loop", false, header(301, "Location", "{path}"), header(200)},
+		{"nginx-uri-crlf", false, func(w http.ResponseWriter, r *http.Request) {
+			if _, added, ok := strings.Cut(r.URL.Path, "\r\nX-Added: "); ok {
+				w.Header().Set("X-Added", added)
+			}
+		}, header(301, "Location", "/x")},
+		{"cors-preflight-redirected", false, header(308, "Location", "/x"), header(204)},
+		{"head-redirects-otherwise", false, func(w http.ResponseWriter, r *http.Request) {
+			sendTo(w, map[string]int{http.MethodGet: 301, http.MethodHead: 308}[r.Method], "/x")
+		}, header(301, "Location", "/x")},
 		{"redirect-chain", false, func(w http.ResponseWriter, r *http.Request) {
 			if len(r.URL.Path) < 4 {
 				sendTo(w, 302, r.URL.Path+"a")
 			}
 		}, header(200)},
-	} {
+	}
+	tried := make(map[string]bool)
+	for _, c := range table {
+		tried[c.card] = true
 		t.Run(c.card, func(t *testing.T) {
 			t.Parallel()
 			for want, h := range map[bool]http.Handler{true: c.faulty, false: c.good} {
@@ -269,6 +292,72 @@ func TestAServerIsAskedWhetherItDoesIt(t *testing.T) {
 			}
 		})
 	}
+	for _, c := range All() {
+		if c.Repro.Ask != nil && !tried[c.ID] {
+			t.Errorf("%s can be asked, and is not tried", c.ID)
+		}
+	}
+}
+
+// Who breaks off gets an error, whatever was being asked at that moment.
+func TestABrokenOffRequestIsAnError(t *testing.T) {
+	t.Parallel()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	lab := &Lab{}
+	t.Cleanup(lab.Close)
+	base, err := lab.Serve(http.NotFoundHandler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trials := map[string]func(context.Context, *Lab, string) (Outcome, error){"header-too-big": Asked(endsIn502)}
+	for _, c := range All() {
+		if c.Repro.Ask != nil {
+			trials[c.ID] = c.Repro.Ask
+		}
+		trials[c.ID+", run"] = func(ctx context.Context, lab *Lab, _ string) (Outcome, error) { return c.Repro.Try(ctx, lab) }
+	}
+	for name, try := range trials {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			own := &Lab{}
+			defer own.Close()
+			if out, err := try(over, own, base); err == nil || out.Shown {
+				t.Errorf("shown %t, %v", out.Shown, err)
+			}
+		})
+	}
+}
+
+// A browser that sends a third form, or gives up, neither breaks the lab nor keeps it
+// waiting.
+func TestAThirdFormDoesNotBreakTheWaitForTheSecond(t *testing.T) {
+	t.Parallel()
+	var made atomic.Int32
+	shop := untilSecond(t.Context(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { made.Add(1) }))
+	send := func(ctx context.Context, method, path string) {
+		shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, method, path, strings.NewReader("item=book")))
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	send(over, http.MethodGet, "/first-has-come")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() { send(t.Context(), http.MethodPost, "/order") })
+	}
+	all.Wait()
+	send(t.Context(), http.MethodGet, "/first-has-come")
+	if made.Load() != 4 {
+		t.Errorf("%d orders were made", made.Load())
+	}
+}
+
+func TestAFirstFormWithoutASecondEndsWithTheRun(t *testing.T) {
+	t.Parallel()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	shop := untilSecond(over, http.NotFoundHandler())
+	shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/order", strings.NewReader("item=book")))
 }
 
 func asked(ctx context.Context, id string, secure bool, h http.Handler) (Outcome, error) {
@@ -279,7 +368,7 @@ func asked(ctx context.Context, id string, secure bool, h http.Handler) (Outcome
 		serve = lab.ServeTLS
 	}
 	base, err := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method) {
 			panic("a server of the user's was sent " + r.Method)
 		}
 		h.ServeHTTP(w, r)

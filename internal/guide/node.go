@@ -7,15 +7,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // nodePackage is the folder of a package of npm, and its version: looked for in
 // node_modules of this folder and of those above it, in NODE_PATH, and where npm and
-// Debian keep what is installed for all.
+// Debian keep what is installed for all. What is in it will run.
 func nodePackage(name string) (dir, version string, err error) {
-	for _, modules := range nodeFolders() {
+	here, err := os.Getwd()
+	if err != nil {
+		here = "" // and is not looked in
+	}
+	folders := slices.Concat(nodeFolders(here), filepath.SplitList(os.Getenv("NODE_PATH")),
+		[]string{"/usr/local/lib/node_modules", "/usr/lib/node_modules", "/usr/share/nodejs"})
+	for _, modules := range folders {
 		dir := filepath.Join(modules, filepath.FromSlash(name))
 		text, err := os.ReadFile(filepath.Join(dir, "package.json")) //nolint:gosec // where packages are
 		if err != nil {
@@ -29,19 +36,21 @@ func nodePackage(name string) (dir, version string, err error) {
 	return "", "", &MissingError{Program: name, Package: "in this folder: npm install " + name}
 }
 
-func nodeFolders() []string {
+// nodeFolders are the node_modules of a folder and of those above it, as far as nobody
+// but the caller and root can put something there: below a shared /tmp, anybody can
+// make a node_modules.
+func nodeFolders(dir string) []string {
 	var out []string
-	if dir, err := os.Getwd(); err == nil {
-		for {
-			out = append(out, filepath.Join(dir, "node_modules"))
-			if dir == filepath.Dir(dir) {
-				break
-			}
-			dir = filepath.Dir(dir)
+	for dir != "" && trusted(dir) {
+		if modules := filepath.Join(dir, "node_modules"); trusted(modules) {
+			out = append(out, modules)
 		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
 	}
-	out = append(out, filepath.SplitList(os.Getenv("NODE_PATH"))...)
-	return append(out, "/usr/local/lib/node_modules", "/usr/lib/node_modules", "/usr/share/nodejs")
+	return out
 }
 
 // nodeApp is a side that is an app in Node on top of the package of a product. Its

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/seeother/seeother"
@@ -85,8 +86,8 @@ func goesBack(a formApp) func(context.Context, *Lab, *witness) (*page, error) {
 
 // clicksTwice clicks the form's button, and again while the first order is being made.
 func clicksTwice(a formApp) func(context.Context, *Lab, *witness) (*page, error) {
-	return func(_ context.Context, _ *Lab, w *witness) (*page, error) {
-		return shopPage(w.handler(untilSecond(a.handler())), inOrder(`async () => {
+	return func(ctx context.Context, _ *Lab, w *witness) (*page, error) {
+		return shopPage(w.handler(untilSecond(ctx, a.handler())), inOrder(`async () => {
     document.forms[0].submit()
     await fetch("/first-has-come")
     document.forms[0].submit()
@@ -95,32 +96,42 @@ func clicksTwice(a formApp) func(context.Context, *Lab, *witness) (*page, error)
 }
 
 // untilSecond has the first POST wait for a second one, so that both run at a time,
-// and the second one's answer for the first one's end. GET /first-has-come is answered
-// when the first one is there.
-func untilSecond(app http.Handler) http.Handler {
+// and those after it for the first one's end. GET /first-has-come is answered when the
+// first one is there. A browser breaks the first one off when it sends the second: it
+// waits until ctx is over, and the others until their own requests are.
+func untilSecond(ctx context.Context, app http.Handler) http.Handler {
 	var posts atomic.Int32
+	var again sync.Once
 	first, second, made := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/first-has-come":
-			<-first
+			await(r.Context(), first)
 		case r.Method != http.MethodPost:
 			app.ServeHTTP(w, r)
 		case posts.Add(1) == 1:
+			defer close(made)
 			body := bytes.NewBuffer(nil)
 			_, _ = body.ReadFrom(http.MaxBytesReader(w, r.Body, mostRead)) // a form of the lab's own
 			close(first)
-			<-second
+			await(ctx, second)
 			r = r.WithContext(context.WithoutCancel(r.Context()))
 			r.Body = http.MaxBytesReader(w, readCloser{body}, mostRead)
 			app.ServeHTTP(w, r)
-			close(made)
 		default:
-			close(second)
+			again.Do(func() { close(second) })
 			app.ServeHTTP(w, r)
-			<-made
+			await(r.Context(), made)
 		}
 	})
+}
+
+// await waits for one of two ends.
+func await(ctx context.Context, done <-chan struct{}) {
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 type readCloser struct{ *bytes.Buffer }
@@ -152,7 +163,7 @@ func followsNext(good func(string) bool) func(context.Context, *Lab, *witness) (
 		return &page{
 			html: `<script type="module">` + tellScript + "\n" + visits.String() + `tell("it has opened all of them")</script>`,
 			app:  w.handler(loginPage(good)()),
-			// The lab's certificate is nobody's but 127.0.0.1's.
+			// The lab's certificate does not name evil.example.
 			args:   []string{"--host-resolver-rules=" + rules, "--ignore-certificate-errors"},
 			failed: func(string) bool { return left.Load() },
 		}, nil

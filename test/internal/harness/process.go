@@ -195,12 +195,13 @@ func Eventually(t *testing.T, what string, ok func() bool) {
 
 // Within asks until ok says yes, for so long; it says whether it did.
 func Within(limit time.Duration, ok func() bool) bool {
-	deadline := time.Now().Add(limit)
+	deadline, pause := time.Now().Add(limit), 10*time.Millisecond
 	for !ok() {
 		if time.Now().After(deadline) {
 			return false
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(pause)
+		pause = min(pause*3/2, 200*time.Millisecond) // many browsers that are asked all the time get nothing done
 	}
 	return true
 }
