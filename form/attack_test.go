@@ -49,18 +49,22 @@ func TestATrailerThatNamesTheBytesOfAPageGoesWithThem(t *testing.T) {
 				h.Set("Trailer", "Repr-Digest, X-Took")
 				prefix = ""
 			}
-			text := formPage
-			if r.URL.Path == "/plain" {
-				text = "<p>no form"
+			if r.URL.Path == "/plain" { // held to its end, and then passed on as it is
+				_, _ = io.WriteString(w, "<p>no form")
+			} else {
+				_, _ = io.WriteString(w, formPage)
+				w.(http.Flusher).Flush()
 			}
-			_, _ = io.WriteString(w, text)
-			w.(http.Flusher).Flush()
 			h.Set(prefix+"Repr-Digest", "sha-256=:AAAA:")
 			h.Set(prefix+"X-Took", "1 ms")
 		})
 		a := b.get("/")
 		if !strings.Contains(a.body, tokenParam) || a.Trailer.Get("Repr-Digest") != "" || a.Trailer.Get("X-Took") != "1 ms" {
 			t.Errorf("announced %v: trailer %v of %q", announced, a.Trailer, a.body)
+		}
+		a = b.get("/plain")
+		if a.body != "<p>no form" || a.Trailer.Get("Repr-Digest") != "sha-256=:AAAA:" || a.Trailer.Get("X-Took") != "1 ms" {
+			t.Errorf("announced %v, no form: trailer %v of %q", announced, a.Trailer, a.body)
 		}
 	}
 }

@@ -12,7 +12,7 @@ type reach byte
 
 const (
 	nowhere  reach = iota // not to the next request, even at the same origin
-	relative              // where the Location names no host
+	relative              // where the Location has no scheme
 	atOrigin              // scheme, host and port
 	upwards               // the origin, and from http to https at the ports of both
 	atHost                // the same host, by any scheme and port
