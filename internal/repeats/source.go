@@ -67,7 +67,7 @@ func newEither(first Format) *eitherParser {
 }
 
 func (p *eitherParser) parse(line []byte, e *Entry) error {
-	if line[0] == '{' {
+	if trimmed := bytes.TrimLeft(line, " \t"); len(trimmed) > 0 && trimmed[0] == '{' {
 		return p.json.parse(line, e)
 	}
 	return p.clf.parse(line, e)
