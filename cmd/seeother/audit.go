@@ -44,7 +44,8 @@ It sends GET and HEAD, obeys robots.txt, and stays on the origin of URL; redirec
 to other sites are followed, and no further. All links are followed: where one
 does something, such as /logout, leave it out with --exclude. Forms are looked
 at. They are submitted only where a rule of --submit names their action. --probe
-tries open redirects: use it on hosts of your own.
+tries open redirects: use it on hosts of your own. A host is a name or an address:
+example.com at any port, example.com:8080 at that one.
 
 With --state, Ctrl-C keeps what was done, and the same command goes on.
 

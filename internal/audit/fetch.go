@@ -180,7 +180,7 @@ func (f *fetcher) request(ctx context.Context, r request) (*http.Request, error)
 func addCookies(h http.Header, jar []*http.Cookie) {
 	jar = jar[:min(len(jar), maxCookies)]
 	var pairs []string
-	for pair := range strings.SplitSeq(h.Get("Cookie"), ";") {
+	for pair := range strings.SplitSeq(strings.Join(h["Cookie"], ";"), ";") {
 		name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
 		if name != "" && !slices.ContainsFunc(jar, func(c *http.Cookie) bool { return c.Name == name }) {
 			pairs = append(pairs, strings.TrimSpace(pair))

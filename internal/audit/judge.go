@@ -52,7 +52,8 @@ func judgeHop(t *trail, i int, seen string) []Finding {
 }
 
 // sentTwice reports whether a query has each parameter of q twice, behind "&" or
-// a second "?". What is behind "?" in an address that is a value is the address's.
+// a second "?", so a pair that q repeats as often again. What is behind "?" in an
+// address that is a value is the address's.
 func sentTwice(q, query string) bool {
 	times := make(map[string]int)
 	for part := range strings.SplitSeq(query, "&") {
@@ -65,7 +66,7 @@ func sentTwice(q, query string) bool {
 		times[part]++
 	}
 	for part := range strings.SplitSeq(q, "&") {
-		if times[part] < 2 {
+		if times[part] -= 2; times[part] < 0 {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -50,8 +51,9 @@ type Options struct {
 	Timeout                time.Duration
 	MaxBody                int64       // of a page, in bytes, after decompression
 	Header                 http.Header // sent to the origin of Start only
-	IgnoreRobots           []string    // hosts (with or without a port) whose robots.txt does not count
-	Probe                  []string    // hosts to try open redirects on
+	// IgnoreRobots are hosts whose robots.txt does not count, Probe those to try open
+	// redirects on. "a.example" is a host at any port, "a.example:80" at that one.
+	IgnoreRobots, Probe []string
 	// Exclude are paths and queries that nothing is sent to, in the patterns of
 	// robots.txt: the beginning, "*" for anything, "$" for the end.
 	Exclude      []string
@@ -100,7 +102,7 @@ func (o Options) validateHosts() error {
 		for _, host := range hosts {
 			if u, err := url.Parse("http://" + host + "/"); err != nil || u.Host != host || host == "" {
 				wrong = append(wrong, fmt.Errorf("%s %q: want a host, such as example.com or example.com:8080", name, host))
-			} else if !o.mayMeet(strings.ToLower(host)) {
+			} else if !o.mayMeet(host) {
 				wrong = append(wrong, fmt.Errorf("%s %q: the audit goes to no such host: not where it begins, nor in its scope", name, host))
 			}
 		}
@@ -116,7 +118,7 @@ func (o Options) mayMeet(host string) bool {
 			places = append(places, u)
 		}
 	}
-	return slices.ContainsFunc(places, func(u *url.URL) bool { return u != nil && names([]string{host}, normal(u)) })
+	return slices.ContainsFunc(places, func(u *url.URL) bool { return u != nil && names(normalHosts([]string{host}), normal(u)) })
 }
 
 func (o Options) validateExclude() error {
@@ -149,7 +151,7 @@ func isWeb(scheme string) bool { return scheme == "http" || scheme == "https" }
 
 func (o Options) withDefaults() Options {
 	o.Start = normal(o.Start)
-	o.Probe, o.IgnoreRobots = lower(o.Probe), lower(o.IgnoreRobots)
+	o.Probe, o.IgnoreRobots = normalHosts(o.Probe), normalHosts(o.IgnoreRobots)
 	o.Max = orDefault(o.Max, DefaultMax)
 	o.PerDirectory = orDefault(o.PerDirectory, DefaultPerDirectory)
 	o.PerQuery = orDefault(o.PerQuery, DefaultPerQuery)
@@ -163,17 +165,23 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func lower(hosts []string) []string {
+// normalHosts are hosts as normal writes them, with any port that was given.
+func normalHosts(hosts []string) []string {
 	out := make([]string, len(hosts))
 	for i, host := range hosts {
-		out[i] = strings.ToLower(host)
+		out[i] = normalHost(&url.URL{Host: host}) // no scheme, so no default port
 	}
 	return out
 }
 
-// names reports whether a list of hosts, lower-case, has the one of u.
+var defaultPort = map[string]string{"http": "80", "https": "443"}
+
+// names reports whether a list of hosts has the one of u, both normal: its name
+// alone, or with its port.
 func names(hosts []string, u *url.URL) bool {
-	return slices.Contains(hosts, u.Host) || slices.Contains(hosts, u.Hostname())
+	port := cmp.Or(u.Port(), defaultPort[u.Scheme])
+	name := strings.TrimSuffix(u.Host, ":"+u.Port())
+	return slices.Contains(hosts, name) || slices.Contains(hosts, name+":"+port)
 }
 
 // excludes matches what is sent, and what it means: "%64elete" is "delete".

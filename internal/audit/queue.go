@@ -32,7 +32,7 @@ type queue struct {
 	seen         map[uint64]struct{}
 	dirs, paths  map[uint64]int32
 	pages, other int
-	leftOut      int // pages that a limit kept out
+	leftOut      int // pages, and forms, that a limit kept out
 }
 
 // openQueue opens a queue at a path, or one that vanishes where path is empty.
@@ -106,8 +106,12 @@ func (q *queue) add(s step) error {
 		return nil
 	}
 	line, err := json.Marshal(s)
-	if err != nil || len(line) >= maxStep {
+	if err != nil {
 		return err
+	}
+	if len(line) >= maxStep {
+		q.leftOut++
+		return nil
 	}
 	n, err := q.out.Write(append(line, '\n'))
 	q.written += int64(n)
@@ -206,16 +210,22 @@ func (q *queue) fits(s *step) bool {
 
 // validate is for a step of a file that anybody may have written.
 func (s *step) validate() error {
-	u, err := url.Parse(s.URL)
 	switch {
-	case err != nil || u.Hostname() == "" || !isWeb(u.Scheme):
+	case !isPage(s.URL):
 		return fmt.Errorf("%q is no URL to ask for", s.URL)
+	case (s.From != "" || s.Kind == stepForm) && !isPage(s.From):
+		return fmt.Errorf("%q is no URL of a page", s.From)
 	case (s.Kind == stepForm) != (s.Form != nil):
 		return errors.New("there is a form in a step of another kind, or none in one of a form")
 	case !slices.Contains([]string{stepPage, stepForm, stepRequest, stepQuery, stepHost, stepOpen}, s.Kind):
 		return fmt.Errorf("%q is no kind of step", s.Kind)
 	}
 	return nil
+}
+
+func isPage(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Hostname() != "" && isWeb(u.Scheme)
 }
 
 // key is the same for steps that need to be done once only.

@@ -71,6 +71,7 @@ func (f *fetcher) step(ctx context.Context, s step) outcome {
 	if err != nil {
 		return outcome{note: "a URL of the queue cannot be read"}
 	}
+	u = normal(u)
 	inside := f.opts.inScope(u)
 	switch {
 	case f.opts.excludes(u):
@@ -191,9 +192,21 @@ func (f *fetcher) form(ctx context.Context, s step, action *url.URL) outcome {
 		out.note = "forms that no rule of --submit names are not submitted"
 		return out
 	}
+	switch from = normal(from); {
+	case f.opts.excludes(from):
+		out.excluded = true
+		return out
+	case !f.opts.inScope(from) && from.String() != f.opts.Start.String():
+		return out // it was in the scope of the audit that this one goes on with
+	case !f.mayAsk(ctx, from):
+		out.keptOut = true
+		return out
+	}
 	form, jar := f.fresh(ctx, s, from)
-	action, err = url.Parse(form.Action)
-	if err != nil || !f.opts.inScope(action) || f.opts.excludes(action) || f.opts.Submit.rule(action, form) != rule {
+	if form != nil {
+		action, err = url.Parse(form.Action)
+	}
+	if form == nil || err != nil || !f.opts.inScope(action) || f.opts.excludes(action) || f.opts.Submit.rule(action, form) != rule {
 		out.note = "some forms were not what they had been when their page was opened again, and were not submitted"
 		return out
 	}
@@ -204,7 +217,8 @@ func (f *fetcher) form(ctx context.Context, s step, action *url.URL) outcome {
 }
 
 // fresh opens the page of a form once more, as its visitor: the tokens of a form
-// are good with the cookies that came with it.
+// are good with the cookies that came with it. The form is nil where the page has
+// it no more.
 func (f *fetcher) fresh(ctx context.Context, s step, from *url.URL) (*Form, *cookiejar.Jar) {
 	jar, _ := cookiejar.New(nil) // never an error without options
 	t := f.follow(ctx, request{method: http.MethodGet, url: from, jar: jar, page: true})
@@ -214,7 +228,7 @@ func (f *fetcher) fresh(ctx context.Context, s step, from *url.URL) (*Form, *coo
 			return &form, jar
 		}
 	}
-	return s.Form, jar
+	return nil, jar
 }
 
 // formKey is what a form has in common with itself on another day: not the values

@@ -78,6 +78,7 @@ func (f *fetcher) follow(ctx context.Context, r request) *trail {
 			return t
 		}
 		t.targets = append(t.targets, target)
+		target = normal(target) // what is said of a URL is said of all its spellings
 		seen[state(r.method, a.url, r.jar)] = true
 		if r.jar == nil && len(a.header.Values("Set-Cookie")) > 0 {
 			r.jar, _ = cookiejar.New(nil) // never an error without options
@@ -118,11 +119,11 @@ func nextRequest(r request, next seeother.Next, target *url.URL) request {
 	return out
 }
 
-// mayGo is arrived where the next request may be sent.
+// mayGo is arrived where the next request, to a normal target, may be sent.
 func (f *fetcher) mayGo(ctx context.Context, next seeother.Next, target, from *url.URL) ending {
 	safe := next.Method == http.MethodGet || next.Method == http.MethodHead
 	switch {
-	case !safe && (next.Method != http.MethodPost || originOf(normal(target)) != originOf(normal(from)) || !f.opts.inScope(normal(target))):
+	case !safe && (next.Method != http.MethodPost || originOf(target) != originOf(normal(from)) || !f.opts.inScope(target)):
 		return unsent
 	case f.opts.excludes(target):
 		return unsent
