@@ -41,6 +41,7 @@ func TestOddLogsAreRead(t *testing.T) {
 		"combined from the middle of the file on":    jsonLines("0 9.9.9.9 GET / 200") + clicks,
 		"behind what syslog writes":                  prefixed("Sep 21 14:13:20 web1 nginx: "),
 		"behind what a container's log has in front": "2026-09-21T14:13:20.1Z stdout F " + strings.Replace(prefixed(""), "\n1.", "\n2026-09-21T14:13:21.1Z stdout F 1.", 1),
+		"JSON whose lines are indented":              strings.ReplaceAll("\n"+jsonClicks, "\n{", "\n \t{")[1:],
 		"zero bytes behind gzip":                     zipped(clicks) + strings.Repeat("\x00", 512),
 		"a leap second":                              leap("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
 		"a leap second with fractions":               leap("2016-12-31T23:59:60.500Z", "2017-01-01T00:00:00.700Z"),
