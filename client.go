@@ -27,7 +27,7 @@ const (
 // Client is safe for concurrent use when its fields are not changed any more.
 //
 // What crosses an origin: Authorization, Proxy-Authorization and a Cookie that
-// was set by hand do not. A Host that was set by hand stays within the origin.
+// was set by hand do not, nor as a Trailer. A Host that was set by hand stays within the origin.
 // Cookies of the Jar go by URL. All other headers go along, as with browsers.
 //
 // Origin and Referer: none is added. An Origin set by hand becomes "null" once

@@ -22,13 +22,16 @@ func first(r *http.Request, once *OnceOptions) *http.Request {
 		sent.SetBasicAuth(sent.URL.User.Username(), password)
 	}
 	once.addKey(sent)
+	ownTrailer(sent)
 	return sent
 }
 
-// clone is a copy of r with the same Trailer: whoever made r may set its values
-// until the body is read (net/http's Request.Trailer).
+// clone is a copy of r with the same Trailer, which may not be looked at now: a
+// Transport may still be reading its body.
 func clone(r *http.Request) *http.Request {
-	next := r.Clone(r.Context())
+	next := r.WithContext(r.Context())
+	next.Trailer = nil
+	next = next.Clone(next.Context())
 	next.Trailer = r.Trailer
 	return next
 }
@@ -46,11 +49,11 @@ func nextRequest(r *http.Request, hop *Hop, rule Next) (*http.Request, error) {
 		next.TransferEncoding, next.Trailer = nil, nil
 		return next, nil
 	}
-	return next, rewind(next)
+	return next, rewind(next, hop.CrossOrigin)
 }
 
 // rewind gives r its body anew. There is nothing to do where it has none.
-func rewind(r *http.Request) error {
+func rewind(r *http.Request, crossOrigin bool) error {
 	if !hasBody(r) {
 		return nil
 	}
@@ -61,9 +64,15 @@ func rewind(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if before, ok := r.Body.(*trailedBody); ok {
+		body, r.Trailer = before.next(body, crossOrigin)
+	}
 	r.Body = body
 	return nil
 }
+
+// credentials do not cross an origin.
+var credentials = []string{"Authorization", "Proxy-Authorization", "Cookie"}
 
 // nextHeader is the header of the request that hop leads to, and what of r's
 // header is not in it as it was.
@@ -73,9 +82,9 @@ func nextHeader(hop *Hop, r *http.Request, rule Next) (http.Header, []string) {
 		h.Del(name)
 	}
 	if hop.CrossOrigin {
-		h.Del("Authorization")
-		h.Del("Proxy-Authorization")
-		h.Del("Cookie")
+		for _, name := range credentials {
+			h.Del(name)
+		}
 	}
 	setOrigin(h, hop)
 	setReferer(h, hop.Next)

@@ -108,7 +108,7 @@ func (t *tries) again(o *OnceOptions, r *http.Request, resp *http.Response, err 
 		return nil, 0
 	}
 	next := clone(r)
-	if err := rewind(next); err != nil {
+	if err := rewind(next, false); err != nil {
 		return nil, 0
 	}
 	wait, ok := t.spend(o, wait)

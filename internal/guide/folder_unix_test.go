@@ -14,7 +14,7 @@ func TestASweepLeavesWhatIsAnotherUsers(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	dir := filepath.Join(parent, folderName+"1")
-	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // whoever could read it could hold it
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	about, err := os.Stat(dir)
@@ -48,7 +48,7 @@ func TestPackagesAreLookedForWhereNobodyElseCanPutThem(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			for _, dir := range []string{"shared/me/app/node_modules", "shared/me/node_modules", "shared/node_modules"} {
-				if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil { //nolint:gosec // as npm does
+				if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -85,7 +85,7 @@ func TestAFolderOfAStrangersIsNotTrusted(t *testing.T) {
 	if err := os.Chown(dir, os.Geteuid(), os.Getegid()+1); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o775); err != nil { //nolint:gosec // this is what is asked
+	if err := os.Chmod(dir, 0o775); err != nil {
 		t.Fatal(err)
 	}
 	if trusted(dir) {
