@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -252,8 +253,9 @@ func TestStateIsOfOneAuditAtATime(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	second := make(chan error, 1)
 	var srvURL string
+	var begun atomic.Bool // before the second runs: without a lock, it comes here too
 	srv := site(t, map[string]http.HandlerFunc{"/": func(w http.ResponseWriter, r *http.Request) {
-		if len(second) == 0 {
+		if begun.CompareAndSwap(false, true) {
 			_, err := Run(context.WithoutCancel(r.Context()), Options{Start: mustParse(t, srvURL), State: state, Rate: -1})
 			second <- err
 		}

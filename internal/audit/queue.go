@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/seeother/seeother/internal/filelock"
 )
 
 // maxStep bounds one line of the queue file, in bytes.
@@ -35,9 +37,10 @@ type queue struct {
 	leftOut      int // pages, and forms, that a limit kept out
 }
 
-// openQueue opens a queue at a path, or one that vanishes where path is empty.
-// What is behind size was written after the last snapshot, and goes.
-func openQueue(opts *Options, path string, size int64) (*queue, error) {
+// openQueue opens the queue at a path and keeps other audits from it, or opens one
+// that vanishes where path is empty. Nothing of what it holds is used or changed
+// before resume.
+func openQueue(opts *Options, path string) (*queue, error) {
 	q := &queue{
 		opts: opts, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{}),
 		dirs: make(map[uint64]int32), paths: make(map[uint64]int32),
@@ -47,41 +50,110 @@ func openQueue(opts *Options, path string, size int64) (*queue, error) {
 		q.temp = true
 		q.file, err = os.CreateTemp("", "seeother-audit-*.queue")
 	} else {
-		q.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the user's own name for a file
+		q.file, err = claim(path)
+	}
+	return q, err
+}
+
+// claim opens a file, or makes it, and locks it.
+func claim(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|noFollow, 0o600) //nolint:gosec // the user's own name for a file
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	err = filelock.Try(f)
+	switch {
+	case errors.Is(err, filelock.ErrNone):
+		err = nil
+	case errors.Is(err, filelock.ErrHeld):
+		err = fmt.Errorf("another audit is using it: %w", err)
+	}
+	if err == nil {
+		err = isAt(f, path)
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("queue %s: %w", path, err), f.Close())
 	}
-	if err := lock(q.file); err != nil {
-		return nil, errors.Join(fmt.Errorf("queue %s: %w", path, err), q.file.Close())
+	return f, nil
+}
+
+// isAt reports whether a file is what a path names, and no link leads to it: the
+// audit that had it may have taken it away before the lock was ours.
+func isAt(f *os.File, path string) error {
+	own, err := f.Stat()
+	if err != nil {
+		return err
 	}
-	if info, err := q.file.Stat(); err != nil || info.Size() < size {
-		return nil, errors.Join(fmt.Errorf("queue %s: it is shorter than the state says", path), err, q.close())
+	at, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return err
+	case !at.Mode().IsRegular():
+		return errors.New("it is a link, or another file that is no regular one")
+	case !os.SameFile(own, at):
+		return errors.New("it was replaced when it was opened")
+	}
+	return nil
+}
+
+// resume goes on with the first bytes, as many as size. What is behind them was
+// written after the last snapshot, and goes.
+func (q *queue) resume(size int64) error {
+	if err := q.replay(size); err != nil {
+		return fmt.Errorf("queue %s: %w", q.file.Name(), err)
 	}
 	if err := q.file.Truncate(size); err != nil {
-		return nil, errors.Join(err, q.close())
+		return err
 	}
 	q.written, q.flushed = size, size
 	q.out = bufio.NewWriterSize(io.NewOffsetWriter(q.file, size), 1<<20)
 	q.in = bufio.NewReaderSize(nil, 64<<10)
-	return q, q.replay(size)
+	return nil
 }
 
-// replay learns what a queue of an earlier audit holds.
+// replay learns what a queue of an earlier audit holds. Where there is no state,
+// size is 0, and an audit that died early may have left a queue: that begins with
+// a step. Any other file is somebody's, and an error.
 func (q *queue) replay(size int64) error {
-	lines := bufio.NewScanner(io.NewSectionReader(q.file, 0, size))
-	lines.Buffer(nil, maxStep)
-	for lines.Scan() {
-		var s step
-		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
-			return errors.Join(fmt.Errorf("queue: %w", err), q.close())
+	info, err := q.file.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.Size() < size:
+		return errors.New("it is shorter than the state says")
+	case size == 0:
+		lines := q.lines(0, info.Size())
+		if lines.Scan() {
+			_, err = readStep(lines.Bytes())
 		}
-		if err := s.validate(); err != nil {
-			return errors.Join(fmt.Errorf("queue: %w", err), q.close())
+		if err = errors.Join(err, lines.Err()); err != nil {
+			return fmt.Errorf("it is no queue of an audit, and no state tells of it: %w", err)
+		}
+		return nil
+	}
+	lines := q.lines(0, size)
+	for lines.Scan() {
+		s, err := readStep(lines.Bytes())
+		if err != nil {
+			return err
 		}
 		q.admit(&s)
 	}
 	return lines.Err()
+}
+
+func (q *queue) lines(from, to int64) *bufio.Scanner {
+	lines := bufio.NewScanner(io.NewSectionReader(q.file, from, to-from))
+	lines.Buffer(nil, maxStep)
+	return lines
+}
+
+func readStep(line []byte) (step, error) {
+	var s step
+	if err := json.Unmarshal(line, &s); err != nil {
+		return s, err
+	}
+	return s, s.validate()
 }
 
 // from sets where reading goes on: the end of what is done.
@@ -91,8 +163,7 @@ func (q *queue) from(offset int64) error {
 	}
 	q.read = offset
 	q.in.Reset(io.NewSectionReader(q.file, offset, 1<<62))
-	lines := bufio.NewScanner(io.NewSectionReader(q.file, offset, q.written-offset))
-	lines.Buffer(nil, maxStep)
+	lines := q.lines(offset, q.written)
 	q.waiting = 0
 	for lines.Scan() {
 		q.waiting++
@@ -150,6 +221,14 @@ func (q *queue) flush() error {
 	q.flushed = q.written
 	q.in.Reset(io.NewSectionReader(q.file, q.read, 1<<62)) // it may have read up to the old end
 	return err
+}
+
+// drop ends a queue that was not begun, and leaves no empty file.
+func (q *queue) drop() error {
+	if info, err := q.file.Stat(); err == nil && info.Size() == 0 && !q.temp {
+		_ = os.Remove(q.file.Name()) // where an open file stays, an empty one does
+	}
+	return q.close()
 }
 
 // close ends the queue; a temporary file goes.

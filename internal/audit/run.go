@@ -70,39 +70,61 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	return report, errors.Join(err, ended)
 }
 
-// open goes on with the state that there is, or begins.
+// open goes on with the state that there is, or begins. The queue is claimed
+// first: until then, another audit may be writing both.
 func (a *audit) open() error {
-	snap := &snapshot{}
 	path := ""
 	if a.opts.State != "" {
 		path = a.opts.State + queueSuffix
-		data, err := os.ReadFile(a.opts.State)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %w", ErrState, err)
-		}
-		if err == nil {
-			if snap, err = readSnapshot(data); err != nil {
-				return fmt.Errorf("%w %s: %w", ErrState, a.opts.State, err)
-			}
-			if snap.Start != a.opts.Start.String() {
-				return fmt.Errorf("%w %s: it is of %q", ErrState, a.opts.State, snap.Start)
-			}
-		}
 	}
-	q, err := openQueue(&a.opts, path, snap.Size)
+	q, err := openQueue(&a.opts, path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrState, err)
 	}
-	a.queue, a.done, a.asked, a.found = q, snap.Offset, snap.Report.Summary.Requests, newCollector(snap.Report)
-	a.queue.leftOut = snap.Report.Summary.LeftOut
-	a.steps = snap.Report.Summary.Pages
-	if err := q.from(snap.Offset); err != nil {
-		return errors.Join(fmt.Errorf("%w: %w", ErrState, err), q.close())
+	a.queue = q
+	if err := a.resume(); err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", ErrState, err), q.drop())
 	}
-	if snap.Size > 0 {
-		return nil
+	return nil
+}
+
+func (a *audit) resume() error {
+	snap, err := a.snapshot()
+	if err != nil {
+		return err
+	}
+	if err := a.queue.resume(snap.Size); err != nil {
+		return err
+	}
+	a.queue.leftOut = snap.Report.Summary.LeftOut
+	a.done, a.asked, a.found = snap.Offset, snap.Report.Summary.Requests, newCollector(snap.Report)
+	a.steps = snap.Report.Summary.Pages
+	if err := a.queue.from(snap.Offset); err != nil || snap.Size > 0 {
+		return err
 	}
 	return a.begin()
+}
+
+// snapshot reads the state, which is empty where there is none.
+func (a *audit) snapshot() (*snapshot, error) {
+	if a.opts.State == "" {
+		return &snapshot{}, nil
+	}
+	data, err := os.ReadFile(a.opts.State)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &snapshot{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	snap, err := readSnapshot(data)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", a.opts.State, err)
+	case snap.Start != a.opts.Start.String():
+		return nil, fmt.Errorf("%s: it is of %q", a.opts.State, snap.Start)
+	}
+	return snap, nil
 }
 
 // begin fills a new queue.

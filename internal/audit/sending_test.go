@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/seeother/seeother"
 )
 
 // A form is sent with the tokens that its page has now, or not at all.
@@ -49,15 +51,15 @@ func TestFormsThatAreGoneAreNotSent(t *testing.T) {
 func TestPagesOfFormsAreAskedForAsOthers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		from   string
-		opened bool
+		from             string
+		opened, excluded bool
 	}{
-		"in scope":          {"/shop/", true},
-		"the start":         {"/", true},
-		"excluded":          {"/shop/logout", false},
-		"excluded, encoded": {"/shop/x/%2e%2e/logout", false},
-		"out of scope":      {"/admin/", false},
-		"robots.txt":        {"/shop/private/", false},
+		"in scope":          {"/shop/", true, false},
+		"the start":         {"/", true, false},
+		"excluded":          {"/shop/logout", false, true},
+		"excluded, encoded": {"/shop/x/%2e%2e/logout", false, true},
+		"out of scope":      {"/admin/", false, false},
+		"robots.txt":        {"/shop/private/", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,7 +76,10 @@ func TestPagesOfFormsAreAskedForAsOthers(t *testing.T) {
 			submitting("forms: [{action: /shop/buy}]")(&opts)
 			opts = opts.withDefaults()
 			s := step{Kind: stepForm, URL: srv.URL + "/shop/buy", From: srv.URL + c.from, Form: &Form{Method: http.MethodPost, Action: srv.URL + "/shop/buy"}}
-			newFetcher(t.Context(), &opts).step(t.Context(), s)
+			out := newFetcher(t.Context(), &opts).step(t.Context(), s)
+			if out.excluded != c.excluded {
+				t.Errorf("counted as excluded: %v", out.excluded)
+			}
 			if opened := slices.ContainsFunc(log.got, func(line string) bool { return strings.HasPrefix(line, "GET ") }); opened != c.opened || log.has("POST /shop/buy") != c.opened {
 				t.Errorf("asked %q", log.got)
 			}
@@ -129,6 +134,24 @@ func TestRedirectsAreReadBeforeTheyAreExcluded(t *testing.T) {
 	}
 }
 
+// One host has one robots.txt, however a redirect writes its name.
+func TestHostsOfRedirectsAreNormal(t *testing.T) {
+	t.Parallel()
+	opts := Options{Start: mustParse(t, "http://a.example/")}.withDefaults()
+	f := newFetcher(t.Context(), &opts)
+	f.robots["http://xn--bcher-kva.example"] = robots{[]robotRule{{"/private", false}}}
+	f.robots["http://b\u00fccher.example:80"], f.robots["http://b\u00fccher.example"] = robots{}, robots{} // nothing is asked for
+	for location, want := range map[string]ending{"http://B\u00dcCHER.example:80/private": unsent, "http://xn--bcher-kva.example/private": unsent, "//b\u00fccher.example/open": arrived} {
+		target, err := browserTarget(opts.Start, location)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.mayGo(t.Context(), seeother.Next{Method: http.MethodGet}, target, opts.Start); got != want {
+			t.Errorf("%s: %v, want %v", location, got, want)
+		}
+	}
+}
+
 // -H may be given twice for one header: all of its cookies go on.
 func TestAllCookiesOfTheUserAreSent(t *testing.T) {
 	t.Parallel()
@@ -176,7 +199,7 @@ func TestHostsOfOptionsAreNormal(t *testing.T) {
 func TestStepsThatAreTooLongAreCounted(t *testing.T) {
 	t.Parallel()
 	opts := Options{Start: mustParse(t, "http://a.example/")}.withDefaults()
-	q, err := openQueue(&opts, filepath.Join(t.TempDir(), "queue"), 0)
+	q, err := openQueue(&opts, filepath.Join(t.TempDir(), "queue"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,6 @@ func (f *fetcher) follow(ctx context.Context, r request) *trail {
 			return t
 		}
 		t.targets = append(t.targets, target)
-		target = normal(target) // what is said of a URL is said of all its spellings
 		seen[state(r.method, a.url, r.jar)] = true
 		if r.jar == nil && len(a.header.Values("Set-Cookie")) > 0 {
 			r.jar, _ = cookiejar.New(nil) // never an error without options
@@ -119,8 +118,10 @@ func nextRequest(r request, next seeother.Next, target *url.URL) request {
 	return out
 }
 
-// mayGo is arrived where the next request, to a normal target, may be sent.
+// mayGo is arrived where the next request may be sent. What is said of a target is
+// said of all its spellings.
 func (f *fetcher) mayGo(ctx context.Context, next seeother.Next, target, from *url.URL) ending {
+	target = normal(target)
 	safe := next.Method == http.MethodGet || next.Method == http.MethodHead
 	switch {
 	case !safe && (next.Method != http.MethodPost || originOf(target) != originOf(normal(from)) || !f.opts.inScope(target)):
