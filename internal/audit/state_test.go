@@ -81,6 +81,15 @@ func TestQueuesAreNoLinks(t *testing.T) {
 			t.Errorf("%s: %v; the target has %q", name, err, data)
 		}
 	}
+	folder := t.TempDir()
+	target, state := filepath.Join(folder, "target"), filepath.Join(folder, "state")
+	if err := os.Symlink(target, state+queueSuffix); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Run(t.Context(), Options{Start: mustParse(t, srv.URL), State: state, Rate: -1})
+	if _, gone := os.Lstat(target); noFollow != 0 && (!errors.Is(err, ErrState) || !errors.Is(gone, os.ErrNotExist)) {
+		t.Errorf("to nothing: %v; the target was made (%v)", err, gone)
+	}
 }
 
 // An audit that ends takes its queue away: one that opened it before that, and

@@ -50,7 +50,7 @@ func TestTryOfAClosedFile(t *testing.T) {
 
 func open(t *testing.T, path string) *os.File {
 	t.Helper()
-	f, err := os.Open(path) //nolint:gosec // a file of this test
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

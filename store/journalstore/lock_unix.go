@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/seeother/seeother/internal/filelock"
 )
 
 // lockPatience is how long Open waits for the lock of a folder, so that a
@@ -23,11 +23,11 @@ func lockFolder(dir folder) (*os.File, error) {
 		return nil, err
 	}
 	for end := time.Now().Add(lockPatience); ; time.Sleep(20 * time.Millisecond) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := filelock.Try(f)
 		if err == nil {
 			return f, nil
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+		if !errors.Is(err, filelock.ErrHeld) {
 			return nil, errors.Join(fmt.Errorf("folder %q: lock: %w", string(dir), err), f.Close())
 		}
 		if time.Now().After(end) {
