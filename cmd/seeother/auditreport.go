@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +26,9 @@ var auditFormats = []string{formatText, formatJSON, formatSARIF, formatJUnit, fo
 
 const auditPage = repository + "/blob/main/docs/audit.md"
 
-// auditOutput is a file that gets the report in one format.
-type auditOutput struct{ format, file string }
+// auditOutput is a file that gets the report in one format, and the flag that
+// named it.
+type auditOutput struct{ format, file, flag string }
 
 // wanted reads --format, --output and --html.
 func (f *auditFlags) wanted() ([]auditOutput, error) {
@@ -41,14 +41,14 @@ func (f *auditFlags) wanted() ([]auditOutput, error) {
 		if !ok || file == "" || !slices.Contains(auditFormats, format) {
 			return nil, &usageError{fmt.Errorf("--output %q: want FORMAT=FILE", text), "FORMAT is one of " + strings.Join(auditFormats, ", ")}
 		}
-		out = append(out, auditOutput{format, file})
+		out = append(out, auditOutput{format, file, "--output " + text})
 	}
 	if f.html != "" {
-		out = append(out, auditOutput{formatHTML, f.html})
+		out = append(out, auditOutput{formatHTML, f.html, "--html " + f.html})
 	}
 	for _, o := range out {
 		if info, err := os.Stat(filepath.Dir(o.file)); err != nil || !info.IsDir() {
-			return nil, &usageError{fmt.Errorf("--output %s=%s: there is no such folder", o.format, o.file), "make it before the audit"}
+			return nil, &usageError{fmt.Errorf("%s: there is no such folder", o.flag), "make it before the audit"}
 		}
 	}
 	return out, nil
@@ -59,11 +59,9 @@ func (f *auditFlags) wanted() ([]auditOutput, error) {
 func (f *auditFlags) write(stdout io.Writer, r *audit.Report, outputs []auditOutput) error {
 	var wrong error
 	for _, o := range outputs {
-		if err := f.writeFile(r, o); err != nil && wrong == nil {
-			wrong = err
-		}
+		wrong = errors.Join(wrong, f.writeFile(r, o))
 	}
-	return cmp.Or(f.writeAs(stdout, f.format, r), wrong)
+	return errors.Join(f.writeAs(stdout, f.format, r), wrong)
 }
 
 func (f *auditFlags) writeFile(r *audit.Report, o auditOutput) (err error) {
