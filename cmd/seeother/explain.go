@@ -49,7 +49,8 @@ mechanism" that a small server did what the product does. With a URL, your serve
 asked instead, where a card can do that without leaving anything behind.
 
 --worked runs --verify, too, and keeps what came of it with what you found out, in a
-file that you can share. It is not sent anywhere.
+file that you can share. It is not sent anywhere. Where what --verify needs is not
+installed, the file says so, and that is no failure.
 
 Exit codes: 0 found, or with --verify: shown; 1 nothing was found, or the failure was
 not shown, or it could not be tried; 2 the command line is wrong.`,
@@ -193,10 +194,16 @@ func shortened(text string) string {
 	return text
 }
 
-// prove runs the card's reproduction, and keeps the answer where that is wanted.
+// prove runs the card's reproduction, and keeps the answer where that is wanted: also
+// where what the reproduction needs is not installed.
 func (f *explainFlags) prove(cmd *cobra.Command, card guide.Card, site string) error {
 	proof, err := f.verified(cmd.Context(), card, cardProof{Card: card.ID, Title: card.Title, URL: site, Seeother: version()})
-	if err != nil {
+	missing, ok := errors.AsType[*guide.MissingError](err)
+	untried := ok && f.worked != ""
+	switch {
+	case untried:
+		proof.Missing = missingSaid(missing)
+	case err != nil:
 		return err
 	}
 	if err := f.writeProof(cmd.OutOrStdout(), proof); err != nil {
@@ -207,10 +214,14 @@ func (f *explainFlags) prove(cmd *cobra.Command, card guide.Card, site string) e
 			return err
 		}
 	}
-	if !proof.Shown {
+	if !proof.Shown && !untried {
 		return &exitError{errSilent, exitFailed}
 	}
 	return nil
+}
+
+func missingSaid(missing *guide.MissingError) string {
+	return fmt.Sprintf("%s; %s", missing, missing.Hint())
 }
 
 // verified is the proof with what the reproduction saw.
@@ -236,7 +247,7 @@ func (f *explainFlags) verified(ctx context.Context, card guide.Card, p cardProo
 	}
 	p.Verified = verifiedBy(card, seen)
 	if seen.Missing != nil {
-		p.Missing = fmt.Sprintf("%s; %s", seen.Missing, seen.Missing.Hint())
+		p.Missing = missingSaid(seen.Missing)
 	}
 	p.Faulty, p.Mended, p.Shown = stepLines(seen.Faulty), stepLines(seen.Mended), seen.Shown
 	return p, nil

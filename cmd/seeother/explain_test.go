@@ -2,13 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seeother/seeother/internal/audit"
 	"github.com/seeother/seeother/internal/guide"
@@ -74,6 +79,58 @@ func TestAMissingProgramIsSaidWithTheNextStep(t *testing.T) {
 		"seeother: hint: on Debian: apt-get install nginx\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+// Whether a mend helped is kept also where the card cannot be tried.
+func TestWhatWorkedIsKeptWhereNothingCanBeTried(t *testing.T) {
+	t.Parallel()
+	missing := &guide.MissingError{Program: "nginx", Package: "nginx"}
+	for name, c := range map[string]struct {
+		worked  string
+		err     error
+		wantErr bool
+	}{
+		"what it needs is missing":              {"yes", fmt.Errorf("the faulty side: %w", missing), false},
+		"the same without an answer to keep":    {"", missing, true},
+		"what it needs is there, and is broken": {"yes", errors.New("it does not start"), true},
+	} {
+		for _, format := range []string{formatText, formatJSON} {
+			file := filepath.Join(t.TempDir(), "kept.json")
+			card := guide.Card{ID: "a-card", Repro: guide.Reproduction{Run: func(context.Context, *guide.Lab) (guide.Outcome, error) {
+				return guide.Outcome{}, c.err
+			}}}
+			cmd := newExplain()
+			cmd.SetContext(t.Context())
+			var out bytes.Buffer
+			cmd.SetOut(&out)
+			err := (&explainFlags{format: format, worked: c.worked, to: file, wait: time.Minute}).prove(cmd, card, "")
+			kept, _ := os.ReadFile(file) // where there is none, nothing was kept
+			const said = "nginx is not installed; on Debian: apt-get install nginx"
+			if (err != nil) != c.wantErr || strings.Contains(string(kept), `"missing": "`+said+`"`) == c.wantErr || strings.Contains(out.String(), said) == c.wantErr {
+				t.Errorf("%s, %s: %v, kept %q, said %q", name, format, err, kept, &out)
+			}
+			if !c.wantErr && format == formatText && !strings.Contains(out.String(), "not tried: "+said+"\n") {
+				t.Errorf("%s: said %q", name, &out)
+			}
+		}
+	}
+}
+
+// What a server writes is shown, and does nothing to a terminal.
+func TestWhatAServerSaysIsHarmlessInEachFormat(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/x\u202e\u009b31mthere")
+		w.WriteHeader(http.StatusPermanentRedirect)
+	}))
+	t.Cleanup(server.Close)
+	for _, format := range []string{formatText, formatJSON} {
+		var out, errOut bytes.Buffer
+		execute(t.Context(), []string{"explain", "permanent-cached-forever", "--verify", server.URL, "--format", format}, &out, &errOut)
+		if strings.ContainsAny(out.String()+errOut.String(), "\u202e\u009b") || !strings.Contains(out.String(), "there") {
+			t.Errorf("%s: %q, %q", format, &out, &errOut)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seeother/seeother/internal/guide"
+	"github.com/seeother/seeother/internal/terminal"
 )
 
 // cardProof is what --verify prints and --worked keeps.
@@ -22,7 +22,7 @@ type cardProof struct {
 	Title    string   `json:"title"`
 	URL      string   `json:"url,omitempty"`      // of the server that was asked
 	Verified string   `json:"verified,omitempty"` // "real nginx 1.26.3" or "mechanism"
-	Missing  string   `json:"missing,omitempty"`  // why the mechanism ran and not the product
+	Missing  string   `json:"missing,omitempty"`  // why the mechanism ran and not the product, or nothing did
 	Faulty   []string `json:"faulty,omitempty"`
 	Mended   []string `json:"mended,omitempty"`
 	Shown    bool     `json:"shown"`
@@ -178,6 +178,10 @@ func (f *explainFlags) writeProof(w io.Writer, proof cardProof) error {
 	p := newCardPrinter(w)
 	p.line("%s  %s", p.paint(bold, proof.Card), proof.Title)
 	p.line("")
+	if proof.Missing != "" && proof.Verified == "" {
+		p.line("%s: %s", p.paint(cyan, "not tried"), proof.Missing)
+		return p.w.Flush()
+	}
 	if proof.URL != "" {
 		p.asked(proof)
 		return p.w.Flush()
@@ -219,11 +223,15 @@ func (f *explainFlags) keep(cmd *cobra.Command, proof cardProof) error {
 	return err
 }
 
+// writeJSON writes one object, with < and > as they are, and nothing that a terminal
+// would obey.
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	text, err := terminal.JSON(v, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
 }
 
 // cardPrinter writes for people.

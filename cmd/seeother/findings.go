@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/seeother/seeother/internal/guide"
+	"github.com/seeother/seeother/internal/terminal"
 	"github.com/seeother/seeother/rule"
 )
 
@@ -115,11 +115,8 @@ func (j *jsonItems) item(v any) {
 
 // plainJSON is v in one line, with < and > as they are.
 func plainJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+	text, err := terminal.JSON(v, "")
+	return bytes.TrimSuffix(text, []byte("\n")), err
 }
 
 // jsonFindings is one object.
@@ -239,12 +236,5 @@ func (t *textFindings) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// cleaned keeps a terminal from being told things by a file.
-func cleaned(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
-}
+// cleaned keeps a terminal from being told things by a file or a server.
+func cleaned(text string) string { return terminal.Clean(text, '?') }

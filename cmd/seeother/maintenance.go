@@ -57,7 +57,7 @@ type maintenanceWindow struct {
 
 func (s maintenanceStatus) print(w io.Writer, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, s)
+		return writeJSON(w, s)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "maintenance\t%s\n", map[bool]string{true: "on", false: "off"}[s.Active]) // Flush tells

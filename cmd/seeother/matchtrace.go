@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -115,13 +114,8 @@ func ruleOf(table *rule.Table, i int) matchRule {
 	return matchRule{File: r.Pos.File, Line: r.Pos.Line, Name: r.Name, Text: text}
 }
 
-// json writes one object, with < and > as they are.
-func (a *matchAnswer) json(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(a)
-}
+// json writes one object.
+func (a *matchAnswer) json(w io.Writer) error { return writeJSON(w, a) }
 
 // print writes the way for people.
 func (a *matchAnswer) print(w io.Writer) error {

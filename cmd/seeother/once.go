@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -151,7 +150,7 @@ func newOnceList(records *onceRecords) *cobra.Command {
 				return err
 			}
 			if l.asJSON {
-				return printJSON(cmd.OutOrStdout(), page)
+				return writeJSON(cmd.OutOrStdout(), page)
 			}
 			return page.print(cmd.OutOrStdout())
 		},
@@ -268,7 +267,7 @@ released: it did not happen. The next request with its key runs it.`,
 
 func printSummary(w io.Writer, s once.Summary, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, s)
+		return writeJSON(w, s)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range []struct{ name, value string }{
@@ -316,13 +315,4 @@ func number(n int) string {
 		return ""
 	}
 	return strconv.Itoa(n)
-}
-
-func printJSON(w io.Writer, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(text, '\n'))
-	return err
 }

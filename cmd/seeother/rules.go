@@ -58,7 +58,7 @@ func checkFormat(format string) error {
 
 func printRules(w io.Writer, s admin.RulesSummary, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, s)
+		return writeJSON(w, s)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "rules\t%d\n", s.Rules) // Flush tells
@@ -125,7 +125,7 @@ func newRulesList(client *adminClient, format *string) *cobra.Command {
 				return err
 			}
 			if *format == formatJSON {
-				return printJSON(cmd.OutOrStdout(), listOf(page))
+				return writeJSON(cmd.OutOrStdout(), listOf(page))
 			}
 			return printUses(cmd.OutOrStdout(), page)
 		},
@@ -167,7 +167,7 @@ the list, too, as canonical:https and the like.`,
 				return err
 			}
 			if *format == formatJSON {
-				return printJSON(cmd.OutOrStdout(), listOf(page))
+				return writeJSON(cmd.OutOrStdout(), listOf(page))
 			}
 			return printUnused(cmd.OutOrStdout(), page, young)
 		},

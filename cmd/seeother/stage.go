@@ -39,7 +39,7 @@ type policyStage struct {
 
 func (l stageList) print(w io.Writer, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, l)
+		return writeJSON(w, l)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range l.Stages {

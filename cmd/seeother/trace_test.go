@@ -151,17 +151,6 @@ func TestTraceHeader(t *testing.T) {
 	}
 }
 
-func FuzzEscaped(f *testing.F) {
-	f.Add("a\x1b[2J\u202e\xff\u2028")
-	f.Fuzz(func(t *testing.T, text string) {
-		for _, r := range escaped(text) {
-			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) {
-				t.Errorf("%q holds %U", text, r)
-			}
-		}
-	})
-}
-
 // JSON on a terminal is as harmless, and still the same JSON.
 func FuzzEscapedJSON(f *testing.F) {
 	f.Add("a\x1b[2J\u009b\u202e\x7f\u2028\xff\U000e0041<>\n")

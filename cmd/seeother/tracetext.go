@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,51 +8,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf16"
 
+	"github.com/seeother/seeother/internal/terminal"
 	"github.com/seeother/seeother/internal/trace"
 )
 
-// writeTraceJSON writes one object, with < and > as they are, and nothing that
-// would move a terminal's cursor or turn letters round.
-func writeTraceJSON(w io.Writer, t *trace.Trace) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(t); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, escapedJSON(b.String()))
-	return err
-}
-
-// escapedJSON is the same JSON in letters that a terminal shows as they are. What
-// is escaped can only be within strings.
-func escapedJSON(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case !hidden(r) || r == '\n':
-			b.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
-}
-
-// hidden moves the cursor, turns letters round or is not seen.
-func hidden(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
-}
+// writeTraceJSON writes one object.
+func writeTraceJSON(w io.Writer, t *trace.Trace) error { return writeJSON(w, t) }
 
 // traceText writes a trace for people. All that a server wrote goes through
-// escaped.
+// terminal.Escaped.
 type traceText struct {
 	out    strings.Builder
 	colors bool
@@ -84,11 +47,11 @@ func (b *traceText) line(name, color, text string) {
 	if text == "" {
 		return
 	}
-	fmt.Fprintf(&b.out, "   %-9s %s\n", name, b.paint(color, escaped(text)))
+	fmt.Fprintf(&b.out, "   %-9s %s\n", name, b.paint(color, terminal.Escaped(text)))
 }
 
 func (b *traceText) hop(n int, h *trace.Hop) {
-	fmt.Fprintf(&b.out, "%d. %s\n", n, b.paint(bold, escaped(h.Method+" "+h.URL)))
+	fmt.Fprintf(&b.out, "%d. %s\n", n, b.paint(bold, terminal.Escaped(h.Method+" "+h.URL)))
 	b.line("sent", "", sentOf(h))
 	if h.Status > 0 {
 		b.line("answer", statusColor(h.Status), strings.TrimSpace(fmt.Sprintf("%d %s", h.Status, http.StatusText(h.Status)))+locationOf(h))
@@ -298,7 +261,7 @@ var endings = map[trace.Kind]struct{ text, color string }{
 
 func (b *traceText) ending(e *trace.End) {
 	is := endings[e.Kind]
-	fmt.Fprintf(&b.out, "%s: %s\n", b.paint(is.color, is.text), escaped(e.Text))
+	fmt.Fprintf(&b.out, "%s: %s\n", b.paint(is.color, is.text), terminal.Escaped(e.Text))
 }
 
 func (b *traceText) others(all []trace.Other) {
@@ -312,32 +275,9 @@ func (b *traceText) others(all []trace.Other) {
 			same = append(same, o.Client)
 			continue
 		}
-		fmt.Fprintf(&b.out, "   %-17s after %d. %s\n", o.Client, o.Hop, b.paint(yellow, escaped(o.Text)))
+		fmt.Fprintf(&b.out, "   %-17s after %d. %s\n", o.Client, o.Hop, b.paint(yellow, terminal.Escaped(o.Text)))
 	}
 	if len(same) > 0 {
 		fmt.Fprintf(&b.out, "   %-17s %s\n", "the same", strings.Join(same, ", "))
 	}
-}
-
-// escaped is text from a server that a terminal shows as text: what moves the
-// cursor, turns letters round or is not UTF-8 becomes \x1b, \u202e and the like.
-func escaped(text string) string {
-	var b strings.Builder
-	for i, r := range text {
-		switch {
-		case r == unicode.ReplacementChar:
-			if text[i] == 0xef { // it is there as such
-				b.WriteRune(r)
-			} else {
-				fmt.Fprintf(&b, `\x%02x`, text[i])
-			}
-		case r < 0x100 && unicode.IsControl(r):
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case hidden(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seeother/seeother/internal/durable"
+	"github.com/seeother/seeother/internal/terminal"
 	"github.com/seeother/seeother/rule"
 	"github.com/seeother/seeother/rule/importer"
 )
@@ -298,11 +298,11 @@ func (f *transfer) list(w io.Writer, t *transferReport, refused bool) error {
 		if t.notes == nil {
 			t.notes = []transferNote{}
 		}
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(map[string]any{"notes": t.notes, "summary": sum}); err != nil {
+		text, err := terminal.JSON(map[string]any{"notes": t.notes, "summary": sum}, "")
+		if err != nil {
 			return err
 		}
+		_, _ = out.Write(text) // Flush tells
 		return out.Flush()
 	}
 	for i := range t.notes {

@@ -17,7 +17,7 @@ type rule struct {
 
 // leaves import nothing of ours, and everyone may import them but the root
 // package, which stands on the standard library alone.
-var leaves = []string{"internal/durable", "internal/filelock", "internal/keyring", "internal/problem", "internal/trust"}
+var leaves = []string{"internal/durable", "internal/filelock", "internal/keyring", "internal/problem", "internal/terminal", "internal/trust"}
 
 // stores are the adapters behind the store contract.
 var stores = []string{"store/memstore", "store/boltstore", "store/journalstore", "store/redisstore", "store/pgstore"}
@@ -35,6 +35,7 @@ var rules = map[string]rule{
 	"internal/filelock": {others: []string{"golang.org/x/sys/unix"}},
 	"internal/keyring":  {},
 	"internal/problem":  {},
+	"internal/terminal": {},
 	"internal/trust":    {},
 	"internal/arch":     {},
 

@@ -2,7 +2,8 @@ package repeats
 
 import (
 	"strings"
-	"unicode"
+
+	"github.com/seeother/seeother/internal/terminal"
 )
 
 // routeOf is the path of a target with what names one thing folded to {id}: digits,
@@ -87,11 +88,4 @@ func maskAddress(addr string) string {
 
 // printable has what a terminal might obey replaced, and what nobody sees: escapes,
 // marks of direction, characters without width.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '�'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "�"))
-}
+func printable(s string) string { return terminal.Clean(s, '�') }
