@@ -169,3 +169,38 @@ func TestQueuesThatCannotBeReadAreClosed(t *testing.T) {
 		_ = q.close()
 	}
 }
+
+// Whatever a queue holds, what is taken from it is a step of an audit.
+func FuzzQueue(f *testing.F) {
+	f.Add([]byte(`{"u":"http://a.example/"}` + "\n" + `{"k":"host","u":"http://a.example/x","f":"http://a.example/"}` + "\n"))
+	f.Add([]byte(`{"k":"form","u":"http://a.example/buy?x","f":"http://a.example/","form":{"method":"POST","action":"http://a.example/buy?x"}}` + "\n"))
+	f.Add([]byte(`{"k":"open","u":"http://a.example","p":"next"}` + "\n{}\n"))
+	f.Add([]byte("my notes"))
+	folder := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		opts := Options{Start: mustParse(t, "http://a.example/")}.withDefaults()
+		submitting("forms: [{action: /buy}]")(&opts)
+		path := filepath.Join(folder, "queue")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		q, err := openQueue(&opts, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = q.drop() }()
+		if q.resume(int64(len(data))) != nil || q.from(0) != nil {
+			return
+		}
+		for {
+			s, _, ok, err := q.next()
+			if err != nil || !ok {
+				return
+			}
+			if err := s.validate(); err != nil {
+				t.Errorf("%+v: %v", s, err)
+			}
+			s.sends(&opts)
+		}
+	})
+}
