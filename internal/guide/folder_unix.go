@@ -5,6 +5,8 @@ package guide
 import (
 	"os"
 	"syscall"
+
+	"github.com/seeother/seeother/internal/filelock"
 )
 
 // hold claims a folder until release; the end of the process is one, too. ok is false
@@ -14,7 +16,7 @@ func hold(dir string) (release func(), ok bool) {
 	if err != nil {
 		return func() {}, false
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := filelock.Try(file); err != nil {
 		_ = file.Close()
 		return func() {}, false
 	}
