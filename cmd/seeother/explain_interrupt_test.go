@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -73,11 +74,13 @@ func startVerify(t *testing.T, tmp, card string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.WaitDelay = 10 * time.Second // for what was left behind and holds them
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()         // likewise; afterwards nobody writes to said
 		if t.Failed() {
 			t.Logf("it said: %s", &said)
 		}
@@ -128,6 +131,10 @@ func nothingLeft(t *testing.T, tmp string) {
 	if left := labs(t, tmp); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
+	if runtime.GOOS != "linux" {
+		t.Log("programs were not looked for: there is no /proc")
+		return
+	}
 	var running []string
 	for range 500 { // those who were killed end soon
 		if running = programsWith(tmp); len(running) == 0 {
@@ -149,4 +156,29 @@ func programsWith(path string) []string {
 		}
 	}
 	return out
+}
+
+// What is left behind must be found, or the tests above say nothing.
+func TestAProgramThatNamesAPathIsFound(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("left out: there is no /proc")
+	}
+	tmp := t.TempDir()
+	cmd := exec.Command("sh", "-c", "read line", tmp)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if found := programsWith(tmp); len(found) != 1 {
+		t.Errorf("%q", found)
+	}
+	_ = in.Close()
+	_ = cmd.Wait() // its status is that of the end of its input
+	if found := programsWith(tmp); len(found) != 0 {
+		t.Errorf("after its end: %q", found)
+	}
 }
