@@ -29,7 +29,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -150,7 +152,10 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 		args := append([]string{"run", upstream, "--listen", addr, "--admin", "off", "--data", filepath.Join(dir, name)}, flags...)
-		s, err := rig.Start(name, addr, dir, exec.CommandContext(ctx, program, args...))
+		gateway := exec.CommandContext(ctx, program, args...)
+		// As it runs by itself: with one core, Go lets nothing run while a file is synced.
+		gateway.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(runtime.NumCPU()))
+		s, err := rig.Start(name, addr, dir, gateway)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,7 +64,9 @@ func Launch(name, addr, dir string, cmd *exec.Cmd) (*Server, error) {
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
-	cmd.Env = append(cmd.Env, "GOMAXPROCS=1") // one core each, and no more
+	if !slices.ContainsFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "GOMAXPROCS=") }) {
+		cmd.Env = append(cmd.Env, "GOMAXPROCS=1") // one core each, and no more
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopLimit
 	s := &Server{Name: name, Addr: addr, Began: time.Now(), cmd: cmd, done: make(chan struct{}), logName: logName}
