@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
-	"unicode/utf16"
+
+	"github.com/seeother/seeother/internal/terminal"
 )
 
 // Limits of a report.
@@ -123,34 +123,12 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	if out.Edges == nil {
 		out.Edges = []Edge{}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", " ")
-	if err := enc.Encode(out); err != nil {
+	data, err := terminal.JSON(out, " ")
+	if err != nil {
 		return err
 	}
-	_, err := w.Write(escaped(b.Bytes()))
+	_, err = w.Write(data)
 	return err
-}
-
-// escaped writes what would move a terminal in the escapes of JSON, which has
-// those for ASCII already.
-func escaped(data []byte) []byte {
-	if bytes.IndexFunc(data, hides) < 0 {
-		return data
-	}
-	var b bytes.Buffer
-	for _, r := range string(data) {
-		if !hides(r) {
-			b.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.Encode([]rune{r}) {
-			fmt.Fprintf(&b, `\u%04x`, unit)
-		}
-	}
-	return b.Bytes()
 }
 
 // collector merges outcomes. One goroutine uses it.
@@ -243,21 +221,7 @@ func edgesOf(t *trail) []Edge {
 // Clean keeps a terminal, or a format of text, from being told things by a
 // server: control characters, and those that turn the direction of text or hide,
 // become "?".
-func Clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || hides(r) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-}
-
-// hides reports whether a character beyond ASCII's first 32 moves a terminal,
-// turns the direction of text, or cannot be seen.
-func hides(r rune) bool {
-	return r >= 0x7f && (r < 0xa0 || r == 0xad || r == 0x61c || r == 0x180e || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e ||
-		r >= 0x2060 && r <= 0x206f || r == 0xfeff || r >= 0xfff9 && r <= 0xfffb || r >= 0xe0000 && r <= 0xe007f)
-}
+func Clean(text string) string { return terminal.Clean(text, '?') }
 
 // snapshot is what a state file holds beside its queue.
 type snapshot struct {
