@@ -23,7 +23,7 @@ type form struct {
 
 	direct, protected harm
 	stays             bool // nobody goes back to it
-	chromium          bool // in Chromium only
+	chromium          bool // in Chromium only, whose page about a lost form is looked for
 }
 
 // harm is what comes of sending a form once too often.

@@ -134,7 +134,7 @@ var djangoForms = []form{
 			p.evaluate("document.querySelector('#id_title').required = false")
 		}, submit: djangoSave,
 		done: "This field is required.", rows: "SELECT id FROM notes_note WHERE title = '%s'",
-		direct: harm{prompt: true, fresh: true}, protected: harm{fresh: true}, chromium: true,
+		direct: harm{prompt: true, fresh: true}, protected: harm{fresh: true},
 	},
 	{
 		name: "delete what is ticked", open: func(p *person, mark string) {

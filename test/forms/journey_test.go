@@ -17,8 +17,6 @@ type journey struct {
 	do   func(p *person)
 	rows string   // SQL: what it changes
 	says []string // parts of what the browser says of it, whoever is in between
-
-	chromium bool // in Chromium only
 }
 
 // arrival is where a journey ends.
@@ -64,7 +62,6 @@ func masked(texts []string, mask func(string) string) []string {
 // Both must end in the same, and quietly.
 func compare(t *testing.T, b kind, direct, twin site, journeys []journey, mask func(string) string) {
 	t.Helper()
-	journeys = slices.DeleteFunc(slices.Clone(journeys), func(j journey) bool { return j.chromium && b.name != chromiumName })
 	g := harness.Protect(t, twin.url)
 	var arrivals [2][]arrival
 	t.Run("people go", func(t *testing.T) {

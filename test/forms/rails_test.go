@@ -147,19 +147,19 @@ var railsForms = []form{
 	{
 		name: "create with an error", open: at("/posts/new"), submit: railsSubmit,
 		done: "Title can't be blank", rows: "SELECT id FROM posts WHERE title = '%s'",
-		direct: harm{prompt: true}, protected: harm{}, chromium: true,
+		direct: harm{prompt: true}, protected: harm{},
 	},
 	{
 		name: "create with an error and 422", open: at("/articles/new"), submit: railsSubmit,
 		done: "Title can't be blank", rows: "SELECT id FROM articles WHERE title = '%s'",
-		direct: harm{prompt: true}, protected: harm{prompt: true}, chromium: true, // 422 is what scripts look for: it stays
+		direct: harm{prompt: true}, protected: harm{prompt: true}, // 422 is what scripts look for: it stays
 	},
 	{
 		name: "update", open: func(p *person, mark string) {
 			createPost(p, mark)
 			p.follow("a[href$='/edit']", has("Editing Post"))
 		}, submit: railsSubmit,
-		done: "Post was successfully updated.", rows: "SELECT id FROM posts WHERE title = '%s'", direct: once, protected: once, chromium: true,
+		done: "Post was successfully updated.", rows: "SELECT id FROM posts WHERE title = '%s'", direct: once, protected: once,
 	},
 	{
 		name: "destroy", open: createPost, submit: railsSubmit,

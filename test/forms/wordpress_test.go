@@ -227,14 +227,14 @@ var wordPressForms = []form{
 		name: "page", open: at(newPage), fill: fillPage, submit: "#publish",
 		done: "Page published.", rows: "SELECT ID FROM wp_posts WHERE post_type = 'page' AND post_title = '%s'",
 		direct:    harm{double: 1, refresh: 1, back: 2, fresh: true},
-		protected: harm{double: 1, refresh: 1, back: 2, fresh: true}, chromium: true,
+		protected: harm{double: 1, refresh: 1, back: 2, fresh: true},
 	},
 	{
 		name: "user", open: at("/wp-admin/user-new.php"), fill: fillUser, submit: "#createusersub",
 		done: "New user created.", rows: "SELECT ID FROM wp_users WHERE user_login = REPLACE('%s', ' ', '')",
 		// A form that goes to its own address takes that from the cache (RFC 9111 section 4.4);
 		// with a token, it goes to another one.
-		direct: harm{double: 1, refresh: 1, back: 1, page: "already registered", fresh: true}, protected: once, chromium: true,
+		direct: harm{double: 1, refresh: 1, back: 1, page: "already registered", fresh: true}, protected: once,
 	},
 }
 
