@@ -125,7 +125,7 @@ func sizesOf(r *http.Request) (string, error) {
 	}
 }
 
-func TestAnUploadOf200MiBStreamsAndMakesOneRow(t *testing.T) {
+func TestAnUploadOf200MiBTakesNoMemoryAndMakesOneRow(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "film.bin")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
