@@ -39,6 +39,19 @@ func (p ports) args(format string) (out []string) {
 	return out
 }
 
+// eachThatRuns tests each profile whose client a test can run.
+func eachThatRuns(t *testing.T, test func(*testing.T, *profile)) {
+	t.Helper()
+	for i := range profiles {
+		if p := &profiles[i]; p.basis == Ran {
+			t.Run(p.name, func(t *testing.T) {
+				t.Parallel()
+				test(t, p)
+			})
+		}
+	}
+}
+
 // clientOf is the client of a profile. Each connection goes to this machine.
 func clientOf(t *testing.T, name string, at ports) client {
 	t.Helper()
