@@ -384,23 +384,10 @@ func fastapiPython(ctx context.Context, lab *Lab) (path, version string, err err
 
 var fastapi = pythonApp(fastapiApp, fastapiPython)
 
-const railsApp = `
-require "action_controller/railtie"
-require "puma"
-
-class Shop < Rails::Application
-  config.eager_load = false
-  config.secret_key_base = "of-the-lab" * 8
-  config.logger = Logger.new(nil)
-  config.hosts.clear
-  routes.append do
-    get "/items" => "items#index"
+var rails = railsOf(`    get "/items" => "items#index"
     delete "/items" => "items#clear"
     delete "/items/:id" => "items#destroy"
-  end
-end
-
-class ItemsController < ActionController::API
+`, `class ItemsController < ActionController::API
   ITEMS = [7, 8, 9]
   def index = render(plain: ITEMS.size.to_s)
   def clear
@@ -412,17 +399,30 @@ class ItemsController < ActionController::API
     redirect_to "/items"
   end
 end
+`)
 
+// railsOf is a Side that serves these routes and controllers with Rails, on the port
+// that is the program's argument.
+func railsOf(routes, controllers string) Side {
+	app := `
+require "action_controller/railtie"
+require "puma"
+
+class Shop < Rails::Application
+  config.eager_load = false
+  config.secret_key_base = "of-the-lab" * 8
+  config.logger = Logger.new(nil)
+  config.hosts.clear
+  routes.append do
+` + routes + `  end
+end
+
+` + controllers + `
 Shop.initialize!
 server = Puma::Server.new(Shop)
 server.add_tcp_listener("127.0.0.1", ARGV[0].to_i)
 server.run.join
 `
-
-var rails = railsSide(railsApp)
-
-// railsSide is a side that runs an app of Rails in one file; its argument is the port.
-func railsSide(app string) Side {
 	return program(func(ctx context.Context, lab *Lab, port int) (*exec.Cmd, string, error) {
 		path, err := lab.Need("ruby", "ruby")
 		if err != nil {

@@ -89,28 +89,8 @@ func inPython(interpreter func(context.Context, *Lab) (string, string, error), a
 }
 
 func inRails(lines map[int]string) Side {
-	app := `
-require "action_controller/railtie"
-require "puma"
-
-class Recipes < Rails::Application
-  config.eager_load = false
-  config.secret_key_base = "of-the-lab" * 8
-  config.logger = Logger.new(nil)
-  config.hosts.clear
-  routes.append do
-` + routes(lines, "    get \"/%[1]d\" => \"recipes#r%[1]d\" # %[2]s") + `  end
-end
-
-class RecipesController < ActionController::Base
-` + routes(lines, "  def r%[1]d\n    %[2]s\n  end") + `end
-
-Recipes.initialize!
-server = Puma::Server.new(Recipes)
-server.add_tcp_listener("127.0.0.1", ARGV[0].to_i)
-server.run.join
-`
-	return railsSide(app)
+	return railsOf(routes(lines, "    get \"/%[1]d\" => \"recipes#r%[1]d\" # %[2]s"),
+		"class RecipesController < ActionController::Base\n"+routes(lines, "  def r%[1]d\n    %[2]s\n  end")+"end\n")
 }
 
 // inLaravel has Illuminate's Redirector and Response behind the helpers' names, since
